@@ -1,0 +1,48 @@
+/// How far a sandbox keeps its inhabitant from the machine; ordered from weakest to strongest.
+public enum Isolation: String, Sendable, Codable, CaseIterable, Comparable {
+    /// A plain process of the same user: a port of its own, nothing more. Announced, never silent.
+    case process
+    /// Own user, mount, pid, net, ipc and uts namespaces.
+    case namespaces
+
+    /// The order of the ladder.
+    public static func < (left: Isolation, right: Isolation) -> Bool {
+        (allCases.firstIndex(of: left) ?? 0) < (allCases.firstIndex(of: right) ?? 0)
+    }
+}
+
+/// What a sandbox is for; written beside it, so that orphans are found and foreign sandboxes are left alone.
+public struct SandboxLabels: Sendable, Equatable, Codable {
+    /// The deployment's name.
+    public var deployment: String
+    /// The revision's nonce: unique for each rollout.
+    public var nonce: String
+    /// The rollout that made it: the idempotency key of its creation.
+    public var rollout: String
+
+    /// Creates labels.
+    public init(deployment: String, nonce: String, rollout: String) {
+        self.deployment = deployment
+        self.nonce = nonce
+        self.rollout = rollout
+    }
+}
+
+/// How a process ended.
+public enum ExitStatus: Sendable, Equatable, Codable, CustomStringConvertible {
+    case exited(code: Int32)
+    case signalled(Int32)
+
+    /// `exit code 1`, or `signal 9 (killed)`.
+    public var description: String {
+        switch self {
+        case .exited(let code): "exit code \(code)"
+        case .signalled(let signal): "signal \(signal)\(Self.names[signal].map { " (\($0))" } ?? "")"
+        }
+    }
+
+    private static let names: [Int32: String] = [
+        2: "interrupted", 4: "illegal instruction", 6: "aborted", 7: "bus error", 8: "arithmetic error",
+        9: "killed", 11: "segmentation fault", 15: "terminated",
+    ]
+}
