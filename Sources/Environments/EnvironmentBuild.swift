@@ -1,0 +1,133 @@
+import DeploymentCore
+import Foundation
+import Glibc
+
+/// One environment to build: beside its place, then renamed. Nothing of a package is run on the way.
+struct EnvironmentBuild: Sendable {
+    let folder: String
+    let key: String
+    let lock: Lock
+    let interpreter: Interpreter
+    let uv: Uv
+
+    static func lockPath(_ folder: String, _ key: String) -> String { "\(folder)/.locks/\(key)" }
+
+    private var path: String { "\(folder)/\(key)" }
+
+    /// The finished environment; nil when there is none.
+    func existing() -> Environment? {
+        guard let text = try? String(contentsOfFile: "\(path)/berth.json", encoding: .utf8),
+            let packages = try? JSONValue(parsing: text)["packages"]?.integer
+        else { return nil }
+        return environment(packages: Int(packages), reused: true)
+    }
+
+    /// Builds it, waiting for another process that already does.
+    func run(_ progress: @escaping @Sendable (EnvironmentProgress) -> Void) async throws -> Environment {
+        let held = try await FolderLock.take(Self.lockPath(folder, key), timeout: Uv.syncTimeout) {
+            progress(.waiting)
+        }
+        if let ready = existing() { return ready }
+        let temporary = "\(path).tmp-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        defer { Disk.remove(temporary) }
+        let packages = try await install(into: temporary, progress)
+        progress(.finishing)
+        try await blocking { try publish(temporary, packages: packages) }
+        _ = consume held
+        return environment(packages: packages, reused: false)
+    }
+
+    private func install(
+        into temporary: String, _ progress: @escaping @Sendable (EnvironmentProgress) -> Void
+    ) async throws -> Int {
+        let total = lock.pins.count
+        progress(.installing(done: 0, total: total))
+        let created = try await uv.run(
+            [
+                "venv", "--quiet", "--relocatable", "--no-project", "--no-config", "--python", interpreter.path,
+                temporary,
+            ],
+            in: folder, timeout: Uv.queryTimeout)
+        guard created.isSuccess else { throw failure(created.text) }
+        if total > 0 {
+            try Disk.write(lock.text, to: "\(temporary)/requirements.lock")
+            let synced = try await uv.run(
+                [
+                    "pip", "sync", "--python", "\(temporary)/bin/python", "--require-hashes", "--only-binary", ":all:",
+                    "--link-mode", "hardlink", "\(temporary)/requirements.lock",
+                ], in: folder, timeout: Uv.syncTimeout
+            ) { line in
+                if let step = EnvironmentProgress(line: line, total: total) { progress(step) }
+            }
+            guard synced.isSuccess else { throw failure(synced.text) }
+            progress(.compiling)
+            try await compile(temporary, progress)
+        }
+        return packageCount(temporary)
+    }
+
+    /// Compiles with the base interpreter: with `-I -S` no `.pth` file and no module of a package is ever run.
+    private func compile(
+        _ temporary: String, _ progress: @escaping @Sendable (EnvironmentProgress) -> Void
+    ) async throws {
+        let result = try await Program(
+            executable: interpreter.path,
+            arguments: [
+                "-I", "-S", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "timestamp", "\(temporary)/lib",
+            ],
+            environment: uv.pythonEnvironment, folder: "/", timeout: Uv.syncTimeout
+        ).run()
+        let text = result.output + result.errors
+        if Disk.isFull(text) { throw Disk.full(path, cause: UvFailure(text)) }
+        guard !result.isSuccess else { return }
+        // Packages carry files for other Pythons; whoever imports such a file meets the error there.
+        let count = text.matches(of: /\*\*\* Error compiling/).count
+        progress(.warning("\(count == 0 ? "some" : "\(count)") files could not be compiled ahead"))
+    }
+
+    private func publish(_ temporary: String, packages: Int) throws {
+        let description: JSONValue = [
+            "packages": .integer(Int64(packages)), "python": .string(interpreter.version),
+            "interpreter": .string(interpreter.path),
+        ]
+        try Disk.write(description.description + "\n", to: "\(temporary)/berth.json")
+        Disk.setFolderModes(temporary, 0o555)
+        try Disk.sync(filesystemOf: temporary)
+        guard rename(temporary, path) == 0 else { throw Disk.failure("finish", path) }
+        try Disk.syncFolder(folder)
+    }
+
+    private func packageCount(_ temporary: String) -> Int {
+        let major = interpreter.version.split(separator: ".").prefix(2).joined(separator: ".")
+        let site = "\(temporary)/lib/python\(major)/site-packages"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: site)) ?? []
+        return names.count { $0.hasSuffix(".dist-info") }
+    }
+
+    private func environment(packages: Int, reused: Bool) -> Environment {
+        Environment(
+            digest: key, path: path, python: "\(path)/bin/python", interpreterPrefix: interpreter.visiblePrefix,
+            pythonVersion: interpreter.version, reused: reused, packages: packages)
+    }
+
+    private func failure(_ text: String) -> BerthError {
+        let cause = UvFailure(text)
+        if Disk.isFull(text) { return Disk.full(path, cause: cause) }
+        if let match = text.firstMatch(of: /Hash mismatch for `([^`]+)`/) {
+            return BerthError(
+                .dependencies, "the file downloaded for \(match.1) is not the one in the lock",
+                suggestion: "if the change is wanted, make a new lock with `berth lock`", cause: cause)
+        }
+        if let match = text.firstMatch(of: /Because (?:all versions of )?(\S+) (?:has|have) no (?:usable )?wheels/) {
+            return BerthError(
+                .dependencies, "\(match.1) has no wheel for Python \(interpreter.minor) on \(LockInputs.platform)",
+                suggestion: "make a new lock on this machine with `berth lock`", cause: cause)
+        }
+        if text.contains(/Failed to fetch|error sending request|dns error|timed out/) {
+            return BerthError(
+                .dependencies, "the packages cannot be downloaded",
+                suggestion: "check the network; UV_INDEX_URL and HTTPS_PROXY are respected", cause: cause)
+        }
+        return BerthError(.dependencies, "the packages of the lock cannot be installed", cause: cause)
+    }
+}

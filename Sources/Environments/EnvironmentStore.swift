@@ -1,0 +1,129 @@
+import Crypto
+import DeploymentCore
+import Foundation
+import Glibc
+
+/// Environments by content: each is built once and shared read-only by every deployment with the same lock.
+///
+/// A folder is either absent or complete: it is built under another name and renamed.
+public actor EnvironmentStore {
+    /// Raised whenever the same key would have to give another folder.
+    static let layoutVersion = 1
+
+    private let folder: String
+    private let uv: Uv
+    private var uvVersion: String?
+    private var builds: [String: SharedWork] = [:]
+    private var running: [ObjectIdentifier: SharedWork] = [:]
+    private var isPrepared = false
+    private var isClosed = false
+
+    /// Keeps environments in `folder` (`$BERTH_HOME/environments`), which must share a filesystem with uv's cache.
+    public init(folder: String, uv: Uv) {
+        self.folder = folder
+        self.uv = uv
+    }
+
+    /// Ends builds that are under way and waits until they have cleaned up.
+    public func close() async {
+        isClosed = true
+        for work in running.values { await work.cancel() }
+    }
+
+    /// The environment of a lock: the one that is there, or a new one.
+    ///
+    /// Callers who ask at the same time share one build; a caller that is cancelled does not end it for the others.
+    /// - Parameters:
+    ///   - lock: What is installed.
+    ///   - python: The version wanted; nil takes the one that the lock was resolved for.
+    ///   - progress: Called from any thread while this caller waits.
+    /// - Throws: `dependencies`, `storage_full` when the disk is full, `timeout`.
+    public func environment(
+        for lock: Lock, python: String? = nil, progress: @escaping @Sendable (EnvironmentProgress) -> Void = { _ in }
+    ) async throws -> Environment {
+        try prepare()
+        let version = try await version()
+        let locked = lock.python.map { $0.split(separator: ".").prefix(2).joined(separator: ".") }
+        let interpreter = try await uv.interpreter(python ?? locked)
+        let key = Self.key(lock, interpreter, version)
+        let build = EnvironmentBuild(folder: folder, key: key, lock: lock, interpreter: interpreter, uv: uv)
+        if let ready = build.existing() { return ready }
+        while true {
+            guard !isClosed else { throw CancellationError() }
+            let work = builds[key] ?? start(build)
+            if let environment = try await work.value(progress: progress) { return environment }
+            if builds[key] === work { builds[key] = nil }
+        }
+    }
+
+    /// Removes what killed builds have left; what another process still builds is kept. Returns how many.
+    @discardableResult public func removeLeftovers() throws -> Int {
+        try Disk.makeFolder(folder + "/.locks")
+        var removed = 0
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+            guard let range = name.range(of: ".tmp-") else { continue }
+            let key = String(name[..<range.lowerBound])
+            guard let lock = try FolderLock.tryTake(EnvironmentBuild.lockPath(folder, key)) else { continue }
+            Disk.remove("\(folder)/\(name)")
+            removed += 1
+            _ = consume lock
+        }
+        return removed
+    }
+
+    /// Removes every environment that is not in `keeping` (digests); those being built are kept. Returns the removed.
+    @discardableResult public func collectGarbage(keeping: Set<String>) throws -> [String] {
+        try prepare()
+        var removed: [String] = []
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+            guard name.wholeMatch(of: /[0-9a-f]{64}/) != nil, !keeping.contains(name) else { continue }
+            guard let lock = try FolderLock.tryTake(EnvironmentBuild.lockPath(folder, name)) else { continue }
+            let gone = "\(folder)/\(name).tmp-gone"
+            guard rename("\(folder)/\(name)", gone) == 0 else { throw Disk.failure("remove", "\(folder)/\(name)") }
+            Disk.remove(gone)
+            removed.append(name)
+            _ = consume lock
+        }
+        return removed
+    }
+
+    private func prepare() throws {
+        guard !isPrepared else { return }
+        try Disk.makeFolder(uv.cache)
+        try removeLeftovers()
+        isPrepared = true
+    }
+
+    private func version() async throws -> String {
+        if let uvVersion { return uvVersion }
+        let version = try await uv.version()
+        uvVersion = version
+        return version
+    }
+
+    private func start(_ build: EnvironmentBuild) -> SharedWork {
+        let work = SharedWork()
+        builds[build.key] = work
+        running[ObjectIdentifier(work)] = work
+        work.start { progress in
+            try await build.run(progress)
+        } ended: {
+            await self.forget(work, build.key)
+        }
+        return work
+    }
+
+    private func forget(_ work: SharedWork, _ key: String) {
+        running[ObjectIdentifier(work)] = nil
+        if builds[key] === work { builds[key] = nil }
+    }
+
+    /// Everything that decides what the folder holds.
+    private static func key(_ lock: Lock, _ interpreter: Interpreter, _ uvVersion: String) -> String {
+        let parts = [
+            lock.content, interpreter.implementation, interpreter.version, interpreter.platform, interpreter.path,
+            uvVersion, "\(layoutVersion)",
+        ]
+        return SHA256.hash(data: Data(parts.joined(separator: "\u{0}").utf8)).hex
+    }
+}
