@@ -1,0 +1,139 @@
+import CPlatform
+import E2BProtocol
+import Glibc
+
+/// The services that run inside a sandbox, in one thread: processes, files, ports.
+public final class Agent {
+    /// The version that `--version` and `/health` tell.
+    public static let version = "0.1.0"
+    /// Open connections; the longest idle ones make room.
+    static let connectionLimit = 512
+
+    let options: AgentOptions
+    let loop = EventLoop()
+    let processes: ProcessTable
+    private let listener: Listener
+    private var connections: [ObjectIdentifier: (connection: Connection, number: Int)] = [:]
+    private var acceptedCount = 0
+    private var isEnding = false
+    private var isDone = false
+
+    private init(options: AgentOptions) {
+        self.options = options
+        listener = Listener(descriptor: options.listener)
+        processes = ProcessTable(loop: loop, options: options)
+    }
+
+    /// Serves until SIGTERM.
+    ///
+    /// - Returns: the exit code of the process.
+    public static func run(_ options: AgentOptions) -> Int32 {
+        let signals = berth_signals_open()
+        let prepared = berth_fd_prepare(options.listener)
+        guard signals >= 0, prepared == 0 else {
+            complain("cannot use descriptor \(options.listener): errno \(-min(signals, prepared))")
+            return 1
+        }
+        // Without a network namespace of its own the interface is up, and not the agent's to touch.
+        if !options.allowsHostPaths { _ = berth_loopback_up() }
+        let agent = Agent(options: options)
+        agent.listener.whenReady = { [unowned agent] in agent.acceptAll() }
+        let source = SignalSource(descriptor: signals) { [unowned agent] in agent.handle(signal: $0) }
+        agent.loop.add(agent.listener)
+        agent.loop.add(source)
+        agent.loop.run { !agent.isDone }
+        return 0
+    }
+
+    private func acceptAll() {
+        while true {
+            let descriptor = berth_accept(listener.descriptor)
+            guard descriptor >= 0 else { return }
+            if connections.count >= Self.connectionLimit { closeOldestIdle() }
+            acceptedCount += 1
+            let connection = Connection(descriptor: descriptor, agent: self)
+            connections[ObjectIdentifier(connection)] = (connection, acceptedCount)
+            loop.add(connection)
+            if connections.count > Self.connectionLimit { connection.close() }
+        }
+    }
+
+    private func closeOldestIdle() {
+        connections.values.filter(\.connection.isIdle).min { $0.number < $1.number }?.connection.close()
+    }
+
+    func forget(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
+
+    private func handle(signal: Int32) {
+        switch signal {
+        case SIGCHLD:
+            processes.collect()
+            if isEnding, processes.allEnded { isDone = true }
+        case SIGTERM, SIGINT, SIGHUP: end()
+        default: break
+        }
+    }
+
+    /// Asks every process to end, and ends those that do not.
+    private func end() {
+        guard !isEnding else { return }
+        isEnding = true
+        loop.remove(listener)
+        processes.signalAll(SIGTERM)
+        processes.collect()
+        _ = loop.schedule(after: processes.allEnded ? 0 : options.terminationGrace) { [self] in
+            processes.signalAll(SIGKILL)
+            isDone = true
+        }
+    }
+
+    static func complain(_ message: String) {
+        let line = Array("berth-agent: \(message)\n".utf8)
+        _ = Glibc.write(STDERR_FILENO, line, line.count)
+    }
+}
+
+/// The listening socket.
+private final class Listener: EventSource {
+    let descriptor: Int32
+    var whenReady: () -> Void = {}
+
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    var interest: Int16 { .readable }
+
+    func ready(_ events: Int16) { whenReady() }
+}
+
+/// Signals, as descriptors deliver them.
+private final class SignalSource: EventSource {
+    let descriptor: Int32
+    private let handle: (Int32) -> Void
+
+    init(descriptor: Int32, handle: @escaping (Int32) -> Void) {
+        self.descriptor = descriptor
+        self.handle = handle
+    }
+
+    var interest: Int16 { .readable }
+
+    func ready(_ events: Int16) {
+        while case let signal = berth_signals_next(descriptor), signal > 0 { handle(signal) }
+    }
+}
+
+/// The program: reads the arguments and serves.
+///
+/// - Returns: the exit code.
+public func agentMain(_ arguments: [String]) -> Int32 {
+    switch AgentOptions.parse(arguments) {
+    case .version:
+        print("berth-agent \(Agent.version)")
+        return 0
+    case .wrong(let message):
+        Agent.complain(message)
+        return 2
+    case .serve(let options):
+        return Agent.run(options)
+    }
+}

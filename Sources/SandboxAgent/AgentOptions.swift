@@ -1,0 +1,82 @@
+/// How the agent was started.
+public struct AgentOptions: Sendable, Equatable {
+    /// The listening unix socket, inherited.
+    public var listener: Int32
+    /// The home folder: where relative paths begin, and `HOME`.
+    public var home: String
+    /// The default working directory of processes.
+    public var workingDirectory: String
+    /// The one user there is.
+    public var user: String
+    /// Whether the agent runs in the host's own namespaces: paths are the host's, and strangers' sockets are hidden.
+    public var allowsHostPaths = false
+    /// Variables for every process.
+    public var environment: [String: String] = [:]
+    /// How long a subscriber may leave its output waiting, in milliseconds.
+    public var stallLimit: Int64 = 10_000
+    /// How long the result of a process is kept after its end, in milliseconds.
+    public var retention: Int64 = 30_000
+    /// The time between SIGTERM and SIGKILL at the agent's end, in milliseconds.
+    public var terminationGrace: Int64 = 2000
+
+    /// What the arguments ask for.
+    public enum Command: Sendable, Equatable {
+        case version
+        case serve(AgentOptions)
+        /// The arguments are wrong, and how.
+        case wrong(String)
+    }
+
+    /// Creates options with the defaults.
+    public init(listener: Int32, home: String, workingDirectory: String? = nil, user: String = "user") {
+        self.listener = listener
+        self.home = home
+        self.workingDirectory = workingDirectory ?? home
+        self.user = user
+    }
+
+    /// Reads the arguments, without the program's name.
+    public static func parse(_ arguments: [String]) -> Command {
+        if arguments == ["--version"] { return .version }
+        var values: [String: String] = [:]
+        var options = AgentOptions(listener: -1, home: "")
+        var rest = arguments[...]
+        while let name = rest.popFirst() {
+            if name == "--allow-host-paths" {
+                options.allowsHostPaths = true
+                continue
+            }
+            guard let value = rest.popFirst() else { return .wrong("\(name) has no value") }
+            if name == "--env" {
+                let parts = value.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2, !parts[0].isEmpty else { return .wrong("--env needs NAME=VALUE") }
+                options.environment[String(parts[0])] = String(parts[1])
+            } else {
+                values[name] = value
+            }
+        }
+        return options.apply(values)
+    }
+
+    private mutating func apply(_ values: [String: String]) -> Command {
+        for (name, value) in values {
+            switch name {
+            case "--listen-fd": listener = Int32(value) ?? -1
+            case "--home": home = value
+            case "--workdir": workingDirectory = value
+            case "--user": user = value
+            case "--stall-limit", "--retention", "--grace":
+                guard let limit = Int64(value), limit >= 0 else { return .wrong("\(name) needs milliseconds") }
+                if name == "--stall-limit" { stallLimit = limit }
+                if name == "--retention" { retention = limit }
+                if name == "--grace" { terminationGrace = limit }
+            default: return .wrong("unknown option \(name)")
+            }
+        }
+        guard listener >= 0 else { return .wrong("--listen-fd needs the number of a descriptor") }
+        guard home.hasPrefix("/") else { return .wrong("--home needs an absolute path") }
+        if workingDirectory.isEmpty { workingDirectory = home }
+        guard workingDirectory.hasPrefix("/") else { return .wrong("--workdir needs an absolute path") }
+        return .serve(self)
+    }
+}

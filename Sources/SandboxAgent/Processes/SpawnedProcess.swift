@@ -1,0 +1,127 @@
+import CPlatform
+import E2BProtocol
+import Glibc
+
+/// A process that has just been started, and the agent's ends of its pipes.
+struct SpawnedProcess {
+    var pid: pid_t
+    var standardInput: Int32?
+    var standardOutput: Int32
+    var standardError: Int32
+
+    private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    /// Variables of the agent that every process sees beside `PATH`: what the sandbox is.
+    private static let inheritedPrefixes = ["BERTH_", "E2B_"]
+
+    /// Starts what is asked for in a session of its own.
+    ///
+    /// - Throws: `invalid_argument` when the folder or the program does not exist or cannot be run.
+    static func start(_ request: StartRequest, options: AgentOptions) throws(ConnectError) -> SpawnedProcess {
+        let config = request.process
+        let environment = try environment(config, options: options)
+        let folder = try PathResolver(options: options).resolve(config.workingDirectory ?? "")
+        guard FileStatus(following: folder)?.isDirectory ?? false else {
+            throw ConnectError(.invalidArgument, "cwd '\(config.workingDirectory ?? folder)' does not exist")
+        }
+        guard !config.command.isEmpty, !([config.command] + config.arguments).contains(where: { $0.utf8.contains(0) })
+        else { throw ConnectError(.invalidArgument, "the command is empty or has a zero byte") }
+        let program = try find(config.command, path: environment["PATH"] ?? defaultPath, folder: folder)
+        return try spawn(program, request, environment.map { "\($0.key)=\($0.value)" }, folder)
+    }
+
+    private static func environment(
+        _ config: ProcessConfig, options: AgentOptions
+    ) throws(ConnectError) -> [String: String] {
+        var variables = [
+            "PATH": getenv("PATH").map { String(cString: $0) } ?? defaultPath, "HOME": options.home,
+            "USER": options.user, "LOGNAME": options.user, "E2B_SANDBOX": "true",
+        ]
+        var entry = environ
+        while let text = entry.pointee {
+            let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2, inheritedPrefixes.contains(where: { parts[0].hasPrefix($0) }) {
+                variables[String(parts[0])] = String(parts[1])
+            }
+            entry = entry.successor()
+        }
+        variables.merge(options.environment) { $1 }
+        for (name, value) in config.environment {
+            guard !name.isEmpty, !name.contains("="), !name.utf8.contains(0), !value.utf8.contains(0) else {
+                throw ConnectError(.invalidArgument, "the variable '\(name)' has no possible name or value")
+            }
+            variables[name] = value
+        }
+        return variables
+    }
+
+    /// The program's file, looked for as a shell does.
+    private static func find(_ command: String, path: String, folder: String) throws(ConnectError) -> String {
+        if command.contains("/") { return command.hasPrefix("/") ? command : "\(folder)/\(command)" }
+        for entry in path.split(separator: ":", omittingEmptySubsequences: false) {
+            let candidate = entry.hasPrefix("/") ? "\(entry)/\(command)" : "\(folder)/\(entry)/\(command)"
+            if access(candidate, X_OK) == 0, FileStatus(following: candidate)?.isRegular ?? false { return candidate }
+        }
+        throw ConnectError(.invalidArgument, "'\(command)' was not found in PATH")
+    }
+
+    private static func spawn(
+        _ program: String, _ request: StartRequest, _ environment: [String], _ folder: String
+    ) throws(ConnectError) -> SpawnedProcess {
+        var output: [Int32] = [-1, -1]
+        var errors: [Int32] = [-1, -1]
+        var input: [Int32] = [-1, -1]
+        var failure = berth_pipe_from_child(&output)
+        if failure == 0 { failure = berth_pipe_from_child(&errors) }
+        if failure == 0, request.standardInput { failure = berth_pipe_to_child(&input) }
+        var mappings = [
+            berth_fd_mapping(source: output[1], target: 1), berth_fd_mapping(source: errors[1], target: 2),
+        ]
+        if request.standardInput { mappings.append(berth_fd_mapping(source: input[0], target: 0)) }
+        var pid: pid_t = 0
+        if failure == 0 {
+            let arguments = [request.process.command] + request.process.arguments
+            failure = withCStrings(arguments) { argv in
+                withCStrings(environment) { envp in
+                    berth_spawn(&pid, program, argv, envp, folder, mappings, Int32(mappings.count), 1)
+                }
+            }
+        }
+        for end in [output[1], errors[1], input[0]] where end >= 0 { Glibc.close(end) }
+        guard failure == 0 else {
+            for end in [output[0], errors[0], input[1]] where end >= 0 { Glibc.close(end) }
+            throw startFailure(request.process.command, -failure)
+        }
+        return SpawnedProcess(
+            pid: pid, standardInput: request.standardInput ? input[1] : nil, standardOutput: output[0],
+            standardError: errors[0])
+    }
+
+    private static func startFailure(_ command: String, _ error: Int32) -> ConnectError {
+        let text = "cannot start '\(command)': \(errorText(error))"
+        return switch error {
+        case EMFILE, ENFILE, EAGAIN, ENOMEM: ConnectError(.resourceExhausted, text)
+        default: ConnectError(.invalidArgument, text)
+        }
+    }
+}
+
+/// Calls `body` with a null-terminated array of C strings.
+func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+    var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
+    pointers.append(nil)
+    defer { for pointer in pointers { free(pointer) } }
+    return pointers.withUnsafeMutableBufferPointer { buffer in
+        guard let base = buffer.baseAddress else { preconditionFailure("an array with an element has storage") }
+        return body(base)
+    }
+}
+
+/// The system's text for an errno, in lower case at the beginning as our messages are.
+func errorText(_ number: Int32) -> String {
+    guard let text = strerror(number).map({ String(cString: $0) }), let first = text.first else {
+        return "error \(number)"
+    }
+    return first.lowercased() + text.dropFirst()
+}

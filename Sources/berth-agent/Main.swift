@@ -1,0 +1,7 @@
+import Glibc
+import SandboxAgent
+
+@main
+struct Main {
+    static func main() { exit(agentMain(Array(CommandLine.arguments.dropFirst()))) }
+}
