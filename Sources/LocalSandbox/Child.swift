@@ -1,0 +1,81 @@
+import CPlatform
+import DeploymentCore
+import Glibc
+
+/// A process that we started and have to collect.
+final class Child: Sendable {
+    let pid: Int32
+    private let pidfd: Descriptor
+
+    private init(pid: Int32, pidfd: Descriptor) {
+        self.pid = pid
+        self.pidfd = pidfd
+    }
+
+    /// Starts a program in a session of its own, with no descriptor but those given (source → number in the child).
+    static func spawn(
+        _ arguments: [String], environment: [String: String], folder: String?, descriptors: [(Descriptor, Int32)]
+    ) throws -> Child {
+        guard let program = arguments.first else { throw BerthError(.internalError, "there is nothing to start") }
+        let variables = environment.map { "\($0.key)=\($0.value)" }.sorted()
+        let mappings = descriptors.map { berth_fd_mapping(source: $0.0.number, target: $0.1) }
+        var pid: pid_t = 0
+        let result = withCStrings(arguments) { argv in
+            withCStrings(variables) { envp in
+                berth_spawn(&pid, program, argv, envp, folder, mappings, Int32(mappings.count), 1)
+            }
+        }
+        withExtendedLifetime(descriptors) {}
+        try check(result, "\(program) cannot be started")
+        let pidfd = berth_pidfd_open(pid)
+        guard pidfd >= 0 else {
+            // Not collected yet, so the number is still ours.
+            kill(pid, SIGKILL)
+            waitpid(pid, nil, 0)
+            throw BerthError.system(-pidfd, "\(program) cannot be watched")
+        }
+        return Child(pid: pid, pidfd: Descriptor(pidfd))
+    }
+
+    /// A copy of the pidfd.
+    func watchDescriptor() throws -> Descriptor {
+        let copy = fcntl(pidfd.number, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw BerthError.system(errno, "process \(pid) cannot be watched") }
+        return Descriptor(copy)
+    }
+
+    /// How it ended; nil while it runs, and after the first answer.
+    func reap() -> ExitStatus? {
+        var code: Int32 = 0
+        var signalled: Int32 = 0
+        guard berth_pidfd_reap(pidfd.number, &code, &signalled) == 1 else { return nil }
+        return signalled == 0 ? .exited(code: code) : .signalled(code)
+    }
+
+    /// Waits for the end on this thread; nil when it still runs after `limit`.
+    func wait(limit: Duration) -> ExitStatus? {
+        _ = berth_pidfd_wait(pidfd.number, limit.wholeMilliseconds)
+        return reap()
+    }
+
+    func kill() { _ = berth_pidfd_signal(pidfd.number, SIGKILL) }
+
+    private static func kill(_ pid: Int32, _ signal: Int32) { _ = Glibc.kill(pid, signal) }
+}
+
+extension Duration {
+    /// Milliseconds, at least 0.
+    var wholeMilliseconds: Int32 {
+        let (seconds, attoseconds) = components
+        return Int32(clamping: max(0, seconds * 1000 + attoseconds / 1_000_000_000_000_000))
+    }
+}
+
+/// Calls `body` with a NULL-terminated array of C strings.
+private func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+    var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) } + [nil]
+    defer { pointers.forEach { free($0) } }
+    return body(&pointers)
+}

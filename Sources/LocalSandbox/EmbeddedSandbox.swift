@@ -1,0 +1,80 @@
+import CurlClient
+import DeploymentCore
+import Sandboxes
+
+/// A sandbox of the embedded engine.
+public final class EmbeddedSandbox: Sandbox {
+    /// The id it was created with.
+    public let id: String
+    /// The port that the app has to listen on.
+    public let port: Int
+    /// How far it is isolated.
+    public let isolation: Isolation
+    /// The folder of the app inside.
+    public let appFolder: String
+    let envd: EnvdClient
+    private let home: String
+    private let lanes: ControlLanes
+    private let root: Descriptor
+
+    init(state: SandboxState, folder: SandboxFolder, root: Descriptor, client: CurlClient) {
+        id = state.id
+        port = state.port
+        isolation = state.isolation
+        home = folder.home
+        appFolder = state.isolation == .namespaces ? SandboxSpecification.appFolder : folder.app
+        self.root = root
+        // The path stays short through the descriptor, and differs for each sandbox, so that no connection is mixed up.
+        let socket = "\(state.id)/\(SandboxFolder.socketName)"
+        envd = EnvdClient(
+            client: client, baseURL: "http://localhost",
+            transport: .unixSocket("/proc/self/fd/\(root.number)/\(socket)"))
+        lanes = ControlLanes(root: root, socket: socket)
+    }
+
+    /// The target under `namespaces`; under `process` the copy below the home folder, or the source itself.
+    public func path(of mount: SandboxSpecification.Mount) -> String {
+        guard isolation == .process else { return mount.target }
+        return MountRules.place(of: mount, home: home) ?? mount.source
+    }
+
+    /// Writes a file, making its folders.
+    public func write(_ bytes: [UInt8], to path: String, executable: Bool) async throws {
+        try await envd.write(bytes, to: path, executable: executable)
+    }
+
+    /// Reads a file of at most `limit` bytes.
+    public func read(_ path: String, limit: Int) async throws -> [UInt8] { try await envd.read(path, limit: limit) }
+
+    /// Starts a process that survives this connection and this control plane.
+    public func start(_ process: ProcessSpecification) async throws -> any SandboxProcess {
+        var process = process
+        process.workingDirectory = process.workingDirectory ?? appFolder
+        return try await envd.start(process)
+    }
+
+    /// Connects to a process by the tag it was started with.
+    public func process(tagged tag: String) async throws -> any SandboxProcess { try await envd.connect(tag: tag) }
+
+    /// Opens a connection to a port inside; the caller closes the socket.
+    ///
+    /// - Throws: `PortRefused`; `unreachable` when the agent does not give a connection within 2 s.
+    public func connect(port: Int) async throws -> Int32 {
+        guard (1...65_535).contains(port) else { throw BerthError(.sandbox, "\(port) is not a port") }
+        return try await lanes.connect("\(port)", refusal: PortRefused(port: port))
+    }
+
+    /// Opens a connection to a unix socket inside, by its absolute path there; the caller closes the socket.
+    ///
+    /// - Throws: `unreachable` when nobody listens, or the agent does not give a connection within 2 s.
+    public func connect(socket path: String) async throws -> Int32 {
+        guard path.hasPrefix("/"), !path.contains("\n"), path.utf8.count < 108 else {
+            throw BerthError(.sandbox, "\(path) is not a socket's path")
+        }
+        return try await lanes.connect(
+            "unix:\(path)", refusal: BerthError(.unreachable, "nobody listens on \(path) in sandbox \(id)"))
+    }
+
+    /// Who listens inside on TCP.
+    public func listeners() async throws -> [Listener] { try await envd.listeners() }
+}

@@ -1,0 +1,78 @@
+import CurlClient
+import DeploymentCore
+import Foundation
+import Sandboxes
+
+/// What a rung of the isolation ladder turned out to be, by trying it.
+public struct RungReport: Sendable, Equatable, Codable {
+    /// The rung.
+    public var isolation: Isolation
+    /// Whether a sandbox was made on it and its agent answered.
+    public var works: Bool
+    /// What was found.
+    public var detail: String
+    /// What helps when it does not work.
+    public var suggestion: String?
+    /// From the creation to the agent's answer, in milliseconds; nil when it does not work.
+    public var milliseconds: Double?
+}
+
+/// The embedded engine as a whole: what it can do here.
+public struct LocalEngine: Sendable {
+    private static let reports = Locked<[String: [RungReport]]>([:])
+
+    private let agent: String
+    private let client: CurlClient
+
+    /// Creates the engine's view; `agent` is the static `berth-agent` executable.
+    public init(agent: String, client: CurlClient) {
+        self.agent = agent
+        self.client = client
+    }
+
+    /// Makes one sandbox on each rung, strongest first, and removes it; the result is kept while this process runs.
+    public func probe() async -> [RungReport] {
+        if let known = Self.reports.withLock({ $0[agent] }) { return known }
+        var reports: [RungReport] = []
+        for isolation in Isolation.allCases.reversed() { reports.append(await probe(isolation)) }
+        let result = reports
+        Self.reports.withLock { $0[agent] = result }
+        return result
+    }
+
+    private func probe(_ isolation: Isolation) async -> RungReport {
+        if isolation == .namespaces {
+            let trial = NamespaceTrial.cached(BubblewrapCommand.find())
+            guard trial.works else {
+                return RungReport(
+                    isolation: isolation, works: false, detail: trial.detail, suggestion: trial.suggestion,
+                    milliseconds: nil)
+            }
+        }
+        let id = UUID().uuidString.filter { $0 != "-" }.lowercased()
+        let folder = FileManager.default.temporaryDirectory.appending(path: "berth-probe-\(id)").path
+        let provider = LocalProvider(folder: folder, agent: agent, isolation: isolation, client: client)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let labels = SandboxLabels(deployment: "probe", nonce: id, rollout: "probe")
+        do {
+            let start = ContinuousClock.now
+            _ = try await provider.create(SandboxSpecification(id: id, labels: labels))
+            let duration = ContinuousClock.now - start
+            try await provider.destroy(id)
+            return RungReport(
+                isolation: isolation, works: true, detail: Self.detail(isolation), suggestion: nil,
+                milliseconds: duration / .milliseconds(1))
+        } catch {
+            return RungReport(
+                isolation: isolation, works: false, detail: "\(error)",
+                suggestion: (error as? BerthError)?.suggestion, milliseconds: nil)
+        }
+    }
+
+    private static func detail(_ isolation: Isolation) -> String {
+        switch isolation {
+        case .namespaces: "a sandbox with namespaces of its own starts, and its agent answers"
+        case .process: "a plain process starts, and its agent answers; it is not isolated"
+        }
+    }
+}

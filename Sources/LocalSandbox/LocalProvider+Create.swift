@@ -1,0 +1,206 @@
+import CPlatform
+import DeploymentCore
+import Foundation
+import Glibc
+import Sandboxes
+
+extension LocalProvider {
+    /// Connections that may wait for the agent before it runs.
+    static let listenBacklog: Int32 = 128
+    /// Tries for a port that no other sandbox of ours was given.
+    static let portAttempts = 64
+    /// How long a launcher that dropped its socket gets to say why.
+    static let lastWords = Duration.seconds(1)
+
+    /// Creates a sandbox whose agent answers.
+    ///
+    /// - Throws: `conflict` when the id is taken, `sandbox` when it cannot be built, with what the launcher said.
+    public func create(_ specification: SandboxSpecification) async throws -> any Sandbox {
+        let id = specification.id
+        try MountRules.check(specification)
+        let isolation = try await chosenIsolation()
+        guard withShared({ $0.busy.insert(id).inserted }) else {
+            throw BerthError(.conflict, "the sandbox \(id) is being made already")
+        }
+        defer { withShared { _ = $0.busy.remove(id) } }
+        let state = try await Blocking.run { try self.begin(specification, isolation) }
+        do {
+            return try await launch(state, specification)
+        } catch {
+            // Not part of this task, which may be cancelled; but waited for.
+            let failure = await Task { await self.removalFailure(id) }.value
+            guard let failure else { throw error }
+            throw BerthError(
+                .sandbox, "the sandbox \(id) failed, and removing it failed too (\(failure))", cause: error)
+        }
+    }
+
+    private func removalFailure(_ id: String) async -> (any Error)? {
+        do {
+            try await remove(id)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Makes the folder with the intent written in it.
+    private func begin(_ specification: SandboxSpecification, _ isolation: Isolation) throws -> SandboxState {
+        _ = try rootDescriptor()
+        let port = isolation == .process ? try reservePort(specification.id) : specification.port
+        let state = SandboxState(
+            id: specification.id, labels: specification.labels, isolation: isolation, port: port,
+            boot: ProcessTable.boot, process: nil)
+        do {
+            try sandboxFolder(specification.id).make(state)
+        } catch {
+            if isolation == .process { withShared { $0.ports[specification.id] = nil } }
+            throw error
+        }
+        return state
+    }
+
+    private func launch(_ state: SandboxState, _ specification: SandboxSpecification) async throws -> EmbeddedSandbox {
+        let folder = sandboxFolder(state.id)
+        try Task.checkCancellation()
+        let child = try await Blocking.run { try self.spawn(state, specification) }
+        let sandbox = try sandbox(state)
+        try await waitForAgent(sandbox, child, folder)
+        try await Blocking.run {
+            var complete = state
+            complete.process =
+                state.isolation == .namespaces ? folder.reportedInit() : ProcessTable.entry(child.pid)?.identity
+            guard complete.process != nil else {
+                throw BerthError(.sandbox, "the sandbox \(state.id) ended at once: \(folder.launchLog())")
+            }
+            try folder.update(complete)
+        }
+        try Task.checkCancellation()
+        return sandbox
+    }
+
+    /// Fills the folder and starts the first process.
+    private func spawn(_ state: SandboxState, _ specification: SandboxSpecification) throws -> Child {
+        let folder = sandboxFolder(state.id)
+        let hostname = MountRules.hostname(state.labels.deployment)
+        try makeFolder(folder.home, mode: 0o755)
+        try makeFolder(folder.app, mode: 0o755)
+        let directory = try Descriptor(folder: folder.path)
+        let listener = Descriptor(
+            try check(
+                berth_unix_listen(directory.number, SandboxFolder.socketName, Self.listenBacklog),
+                "the socket of sandbox \(state.id) cannot be made"))
+        let log = try Descriptor(
+            opening: "\(folder.path)/\(SandboxFolder.logName)", flags: O_WRONLY | O_CREAT | O_EXCL | O_APPEND)
+        var descriptors = [(log, 1 as Int32), (log, 2), (listener, BubblewrapCommand.listenerNumber)]
+        let child: Child
+        switch state.isolation {
+        case .namespaces:
+            guard let bubblewrap else { throw NamespaceTrial.missing }
+            try makeFolder("\(folder.path)/etc", mode: 0o755)
+            try SystemFiles.write(to: "\(folder.path)/etc", hostname: hostname)
+            try MountRules.makeMountPoints(specification.mounts, home: folder.home)
+            let info = try Descriptor(
+                opening: "\(folder.path)/\(SandboxFolder.infoName)", flags: O_WRONLY | O_CREAT | O_EXCL)
+            descriptors.append((info, BubblewrapCommand.infoNumber))
+            let arguments = BubblewrapCommand(program: bubblewrap).arguments(
+                folder: folder, agent: agent, hostname: hostname,
+                environment: Self.environment(state.id, home: BubblewrapCommand.home), mounts: specification.mounts,
+                agentArguments: Self.agentArguments(state.id, home: BubblewrapCommand.home))
+            // bubblewrap's own environment can be read inside, at /proc/1/environ.
+            child = try Child.spawn(
+                arguments, environment: [ProcessTable.marker: state.id], folder: "/", descriptors: descriptors)
+        case .process:
+            try makeFolder("\(folder.path)/tmp", mode: 0o700)
+            if try MountRules.copyIntoHome(specification.mounts, home: folder.home) {
+                announce("without namespaces, model files are copied into the sandbox")
+            }
+            var environment = Self.environment(state.id, home: folder.home)
+            environment["TMPDIR"] = "\(folder.path)/tmp"
+            let arguments =
+                [agent] + Self.agentArguments(state.id, home: folder.home)
+                + ["--allow-host-paths", "--env", "TMPDIR=\(folder.path)/tmp"]
+            child = try Child.spawn(arguments, environment: environment, folder: folder.home, descriptors: descriptors)
+        }
+        withShared { $0.children[state.id] = child }
+        return child
+    }
+
+    private static let searchPath = "/usr/local/bin:/usr/bin:/bin"
+
+    /// The agent's own command line; the marker goes to everything that it starts.
+    private static func agentArguments(_ id: String, home: String) -> [String] {
+        [
+            "--listen-fd", "\(BubblewrapCommand.listenerNumber)", "--home", home, "--workdir", "\(home)/app", "--user",
+            "user", "--env", "\(ProcessTable.marker)=\(id)",
+        ]
+    }
+
+    /// Variables of the agent.
+    private static func environment(_ id: String, home: String) -> [String: String] {
+        [
+            "HOME": home, "USER": "user", "LOGNAME": "user", "LANG": "C.UTF-8", "PATH": searchPath,
+            ProcessTable.marker: id,
+        ]
+    }
+
+    /// Waits for the agent's first answer and for the launcher's end at once.
+    private func waitForAgent(_ sandbox: EmbeddedSandbox, _ child: Child, _ folder: SandboxFolder) async throws {
+        let watch = try child.watchDescriptor()
+        let failure: (any Error)? = await withTaskGroup(of: (any Error)?.self) { group in
+            group.addTask {
+                do {
+                    try await sandbox.envd.checkHealth(timeout: Self.answerTimeout)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            group.addTask {
+                do {
+                    try await ExitWatch.wait(watch)
+                    return BerthError(.sandbox, "the launcher ended")
+                } catch {
+                    return error
+                }
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
+        try Task.checkCancellation()
+        guard let failure else { return }
+        // The socket breaks a moment before the process has ended.
+        let status = try await Blocking.run { child.wait(limit: Self.lastWords) }
+        let log = folder.launchLog()
+        guard let status else {
+            throw BerthError(.sandbox, "the agent of sandbox \(sandbox.id) does not answer: \(log)", cause: failure)
+        }
+        throw BerthError(
+            .sandbox, "the sandbox \(sandbox.id) ended with \(status) before its agent answered: \(log)",
+            suggestion: sandbox.isolation == .namespaces ? NamespaceTrial.suggestion(log) : nil)
+    }
+
+    /// A port of 127.0.0.1 that is free now and that no other sandbox of ours was given.
+    private func reservePort(_ id: String) throws -> Int {
+        let taken = Set(try storedPorts())
+        for _ in 0..<Self.portAttempts {
+            let port = Int(try check(berth_free_port(), "no free port for sandbox \(id)"))
+            let isOurs = withShared { shared in
+                guard !taken.contains(port), !shared.ports.values.contains(port) else { return false }
+                shared.ports[id] = port
+                return true
+            }
+            if isOurs { return port }
+        }
+        throw BerthError(.sandbox, "no free port for sandbox \(id) after \(Self.portAttempts) tries")
+    }
+
+    /// The ports of sandboxes that an earlier control plane made.
+    private func storedPorts() throws -> [Int] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.filter(SandboxFolder.isValid).compactMap { id in
+            guard let state = try? sandboxFolder(id).state(), state.isolation == .process else { return nil }
+            return state.port
+        }
+    }
+}

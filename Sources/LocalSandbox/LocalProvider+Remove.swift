@@ -1,0 +1,59 @@
+import CPlatform
+import DeploymentCore
+import Glibc
+import Sandboxes
+
+extension LocalProvider {
+    /// Ends and removes whatever there is of a sandbox.
+    func remove(_ id: String) async throws {
+        let child = withShared { $0.children[id] }
+        let limit = Self.endTimeout
+        try await Blocking.run {
+            let folder = self.sandboxFolder(id)
+            try Self.endProcesses(id, folder, child, limit: limit)
+            guard access(folder.path, F_OK) == 0 else { return }
+            try FolderRemoval.remove(id, in: try self.rootDescriptor(), last: SandboxFolder.stateName)
+        }
+        withShared {
+            $0.children[id] = nil
+            $0.ports[id] = nil
+        }
+    }
+
+    /// Kills until nobody is left; only processes that are proven to be the sandbox's.
+    private static func endProcesses(
+        _ id: String, _ folder: SandboxFolder, _ child: Child?, limit: Duration
+    ) throws {
+        let deadline = ContinuousClock.now + limit
+        let state = try? folder.state()
+        // A process number is only believed together with its start time, and within the boot that it was written in.
+        let recorded = state.flatMap { $0.boot == ProcessTable.boot ? $0.process : nil }
+        child?.kill()
+        while true {
+            let roots = [recorded, folder.reportedInit()].compactMap { $0 }
+            let members = ProcessTable.members(of: id, roots: roots).filter { $0.identity.pid != getpid() }
+            if members.isEmpty { break }
+            let left = deadline - .now
+            guard left > .zero else {
+                let pids = members.map { "\($0.identity.pid)" }.joined(separator: ", ")
+                throw BerthError(.sandbox, "processes of sandbox \(id) do not end: \(pids)")
+            }
+            kill(members.map(\.identity), limit: left)
+        }
+        _ = child?.wait(limit: deadline - .now)
+    }
+
+    /// Kills processes and waits for their end.
+    private static func kill(_ processes: [ProcessIdentity], limit: Duration) {
+        let deadline = ContinuousClock.now + limit
+        let killed = processes.compactMap { process -> Descriptor? in
+            let number = berth_pidfd_open(process.pid)
+            guard number >= 0 else { return nil }
+            let pidfd = Descriptor(number)
+            // The number may have passed to another process before the pidfd was taken, but not after.
+            guard ProcessTable.isAlive(process), berth_pidfd_signal(pidfd.number, SIGKILL) == 0 else { return nil }
+            return pidfd
+        }
+        for pidfd in killed { _ = berth_pidfd_wait(pidfd.number, (deadline - .now).wholeMilliseconds) }
+    }
+}

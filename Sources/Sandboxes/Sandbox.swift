@@ -1,0 +1,106 @@
+import DeploymentCore
+
+/// One isolated environment, and what can be done in it.
+public protocol Sandbox: Sendable {
+    /// The id it was created with.
+    var id: String { get }
+    /// The folder of the app inside the sandbox; absolute.
+    var appFolder: String { get }
+    /// Where a path that exists read-only on the host is found inside (environments, model files).
+    ///
+    /// Under `namespaces` this is the mount's target, under `process` the host path itself.
+    func path(of mount: SandboxSpecification.Mount) -> String
+    /// The port that the app has to listen on, here.
+    var port: Int { get }
+    /// How far it is isolated.
+    var isolation: Isolation { get }
+
+    /// Writes a file, making its folders. The path is absolute inside.
+    func write(_ bytes: [UInt8], to path: String, executable: Bool) async throws
+
+    /// Reads a file of at most `limit` bytes.
+    func read(_ path: String, limit: Int) async throws -> [UInt8]
+
+    /// Starts a process that survives this connection and this control plane.
+    func start(_ process: ProcessSpecification) async throws -> any SandboxProcess
+
+    /// Connects to a process by the tag it was started with, replaying output that nobody has read yet.
+    ///
+    /// - Throws: `not_found` when it ended more than 30 s ago or never was.
+    func process(tagged tag: String) async throws -> any SandboxProcess
+
+    /// Opens a connection to a port inside and hands out the connected socket, which the caller closes.
+    ///
+    /// - Throws: `PortRefused` when nobody listens there.
+    func connect(port: Int) async throws -> Int32
+
+    /// Who listens inside on TCP, and whether it is a process we started.
+    func listeners() async throws -> [Listener]
+}
+
+/// Nobody listens on the port.
+public struct PortRefused: Error, Sendable {
+    /// The port asked for.
+    public let port: Int
+    /// Creates the error.
+    public init(port: Int) { self.port = port }
+}
+
+/// A listening TCP socket inside a sandbox.
+public struct Listener: Sendable, Equatable, Codable {
+    /// The address bound to: `127.0.0.1`, `0.0.0.0`, `::`, …
+    public var address: String
+    /// The port.
+    public var port: Int
+    /// The process that holds it, as numbered inside the sandbox; nil when it cannot be told.
+    public var pid: Int?
+    /// The tag of the started process whose session the holder belongs to; nil for a stranger.
+    public var tag: String?
+
+    /// Creates a listener.
+    public init(address: String, port: Int, pid: Int?, tag: String?) {
+        self.address = address
+        self.port = port
+        self.pid = pid
+        self.tag = tag
+    }
+}
+
+/// What to start.
+public struct ProcessSpecification: Sendable, Equatable, Codable {
+    /// The name to find it by later.
+    public var tag: String
+    /// The program and its arguments.
+    public var command: [String]
+    /// Variables beyond the sandbox's own.
+    public var environment: [String: String]
+    /// The working directory inside; nil is the app folder.
+    public var workingDirectory: String?
+
+    /// Creates a specification.
+    public init(
+        tag: String, command: [String], environment: [String: String] = [:], workingDirectory: String? = nil
+    ) {
+        self.tag = tag
+        self.command = command
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+    }
+}
+
+/// A process in a sandbox.
+public protocol SandboxProcess: Sendable {
+    /// The process id inside the sandbox.
+    var pid: Int { get }
+    /// Output in its order, then one `.ended`; fails with `unreachable` when the sandbox goes away. One consumer.
+    var events: AsyncThrowingStream<SandboxProcessEvent, any Error> { get }
+    /// Sends a signal to the process and its group.
+    func signal(_ signal: Int32) async throws
+}
+
+/// What a process does.
+public enum SandboxProcessEvent: Sendable, Equatable {
+    case stdout([UInt8])
+    case stderr([UInt8])
+    case ended(ExitStatus)
+}

@@ -1,0 +1,97 @@
+import DeploymentCore
+
+/// What creates sandboxes: the embedded engine, E2B, or another service.
+public protocol SandboxProvider: Sendable {
+    /// The name as a manifest writes it: `local`, `e2b`, …
+    var name: String { get }
+
+    /// What this provider enforces and offers, found by trying it, not by believing it.
+    func capabilities() async throws -> SandboxCapabilities
+
+    /// Creates a sandbox whose agent answers.
+    ///
+    /// On an error or cancellation nothing is left over.
+    func create(_ specification: SandboxSpecification) async throws -> any Sandbox
+
+    /// The sandboxes that carry our labels, dead or alive.
+    func list() async throws -> [SandboxRecord]
+
+    /// Takes hold of a sandbox that an earlier control plane made.
+    ///
+    /// - Throws: `not_found` when it is gone or its agent no longer answers.
+    func adopt(_ id: String) async throws -> any Sandbox
+
+    /// Ends a sandbox and removes everything of it; one that does not exist is no error.
+    func destroy(_ id: String) async throws
+}
+
+/// What a provider enforces and offers.
+public struct SandboxCapabilities: Sendable, Equatable, Codable {
+    /// The strongest isolation that was seen working.
+    public var isolation: Isolation
+    /// Whether a host folder can be mounted read-only, so that nothing has to be uploaded.
+    public var mounts: Bool
+    /// Whether every sandbox has its own loopback, so that all can listen on the same port.
+    public var ownNetwork: Bool
+
+    /// Creates capabilities.
+    public init(isolation: Isolation, mounts: Bool, ownNetwork: Bool) {
+        self.isolation = isolation
+        self.mounts = mounts
+        self.ownNetwork = ownNetwork
+    }
+}
+
+/// What is asked of a provider.
+public struct SandboxSpecification: Sendable {
+    /// A fresh id: lower-case letters and digits, at most 32. It is the idempotency key of the creation.
+    public var id: String
+    /// What the sandbox is for.
+    public var labels: SandboxLabels
+    /// Host folders and files to show read-only inside.
+    public var mounts: [Mount]
+    /// The port that the app wants; without a network of its own the sandbox is given another one.
+    public var port: Int
+
+    /// Where the app's folder is inside, absolute; mounts that belong into it have targets beneath.
+    public static let appFolder = "/home/user/app"
+
+    /// Creates a specification.
+    public init(id: String, labels: SandboxLabels, mounts: [Mount] = [], port: Int = Manifest.Server.defaultPort) {
+        self.id = id
+        self.labels = labels
+        self.mounts = mounts
+        self.port = port
+    }
+
+    /// A host folder or file, read-only inside.
+    public struct Mount: Sendable, Equatable, Codable {
+        /// The absolute path on the host.
+        public var source: String
+        /// The absolute path inside.
+        public var target: String
+
+        /// Creates a mount.
+        public init(source: String, target: String) {
+            self.source = source
+            self.target = target
+        }
+    }
+}
+
+/// What a provider knows of a sandbox without talking to it.
+public struct SandboxRecord: Sendable, Equatable, Codable {
+    /// The sandbox's id.
+    public var id: String
+    /// What it is for.
+    public var labels: SandboxLabels
+    /// Whether its first process is alive.
+    public var isAlive: Bool
+
+    /// Creates a record.
+    public init(id: String, labels: SandboxLabels, isAlive: Bool) {
+        self.id = id
+        self.labels = labels
+        self.isAlive = isAlive
+    }
+}
