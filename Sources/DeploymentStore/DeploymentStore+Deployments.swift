@@ -1,0 +1,67 @@
+import DeploymentCore
+import GRDB
+
+extension DeploymentStore {
+    /// The deployment; nil when there is none of that name.
+    public func deployment(_ name: String) throws -> DeploymentRecord? {
+        try read("read deployment \(name)") { try DeploymentRecord.fetchOne($0, key: name) }
+    }
+
+    /// All deployments by name, without those that tests made.
+    public func deployments() throws -> [DeploymentRecord] {
+        try read("list deployments") {
+            try DeploymentRecord.filter(Column("isEphemeral") == false).order(Column("name")).fetchAll($0)
+        }
+    }
+
+    /// Forgets the tests that ended, but for the `keeping` newest.
+    public func forgetTests(keeping: Int) throws {
+        try write("forget old tests") { database in
+            let ended = try DeploymentRecord.filter(Column("isEphemeral") == true)
+                .filter(sql: "name NOT IN (SELECT deployment FROM rollout WHERE status = 'running')")
+                .order(Column("createdAt").desc).fetchAll(database)
+            for deployment in ended.dropFirst(keeping) { try deployment.delete(database) }
+        }
+    }
+
+    /// Removes a deployment and everything that hangs on it.
+    public func removeDeployment(_ name: String) throws {
+        _ = try write("remove deployment \(name)") { try DeploymentRecord.deleteOne($0, key: name) }
+    }
+
+    /// The revisions of a deployment, newest first.
+    public func revisions(of deployment: String) throws -> [RevisionRecord] {
+        try read("list revisions of \(deployment)") {
+            try RevisionRecord.filter(Column("deployment") == deployment).order(Column("number").desc).fetchAll($0)
+        }
+    }
+
+    /// One revision; nil when it does not exist.
+    public func revision(_ number: Int, of deployment: String) throws -> RevisionRecord? {
+        try read("read revision \(number) of \(deployment)") {
+            try RevisionRecord.fetchOne($0, key: ["deployment": deployment, "number": number])
+        }
+    }
+
+    /// Writes down what the early stages found: the revision is complete from here on.
+    public func completeRevision(_ revision: RevisionRecord) throws {
+        try write("complete revision \(revision.number) of \(revision.deployment)") { try revision.update($0) }
+    }
+
+    /// The replica of a deployment; nil when nothing serves it.
+    public func replica(of deployment: String) throws -> ReplicaRecord? {
+        try read("read the replica of \(deployment)") {
+            try ReplicaRecord.filter(Column("deployment") == deployment).fetchOne($0)
+        }
+    }
+
+    /// Makes `replica` the only one of its deployment.
+    public func replaceReplica(with replica: ReplicaRecord) throws {
+        try write("record the replica of \(replica.deployment)") { try Self.replace(replica, $0) }
+    }
+
+    static func replace(_ replica: ReplicaRecord, _ database: Database) throws {
+        try ReplicaRecord.filter(Column("deployment") == replica.deployment).deleteAll(database)
+        try replica.insert(database)
+    }
+}
