@@ -1,0 +1,56 @@
+import Artifacts
+import ControlAPI
+import CurlClient
+import DeploymentCore
+import Gateway
+import HealthProbing
+import Sandboxes
+
+/// Smoke predictions through the real gateway before anyone else can: the candidate is published under a name of
+/// 32 random characters for as long as its tests run.
+struct CandidateRoute: Sendable {
+    let workshop: Workshop
+    let replica: Replica
+
+    /// Runs the tests in order; returns how many failed.
+    func run(_ tests: [SmokeTest], _ report: (SmokeReport) throws -> Void) async throws -> Int {
+        guard !tests.isEmpty else { return 0 }
+        let name = "candidate-\(Identifier.random(32))"
+        _ = workshop.gateway.publish(name, replica.upstream)
+        defer { _ = workshop.gateway.withdraw(name) }
+        var failed = 0
+        for test in tests {
+            try Task.checkCancellation()
+            let result = await run(test, under: name)
+            if !result.passed { failed += 1 }
+            try report(result)
+        }
+        return failed
+    }
+
+    /// Tests of the routed paths go through the gateway; tests of other paths of an own app go to the app.
+    private func run(_ test: SmokeTest, under name: String) async -> SmokeReport {
+        let manifest = replica.snapshot.manifest
+        let routed = [manifest.predict.path, manifest.health.path, manifest.predict.infoPath]
+        let isRouted = test.request.path == nil || routed.contains(test.request.path)
+        let sandbox = replica.sandbox
+        let bundle = replica.snapshot.bundle
+        let blobs = workshop.blobs
+        let gatewayPort = workshop.gatewayPort
+        let result = await workshop.smoke.run(
+            test,
+            against: {
+                .connected(isRouted ? try Loopback.connect(gatewayPort) : try await sandbox.connect(port: sandbox.port))
+            },
+            basePath: isRouted ? "/\(name)" : nil, manifest: manifest,
+            files: { path in
+                guard let file = bundle.first(where: { $0.role == .smoke && $0.path == path }) else {
+                    throw BerthError(.artifact, "the smoke file \(path) is not part of the bundle")
+                }
+                return try await blobs.read(file.sha256)
+            })
+        return SmokeReport(
+            name: result.name, passed: result.passed, milliseconds: result.duration.milliseconds,
+            status: result.status, failures: result.failures, response: result.response)
+    }
+}

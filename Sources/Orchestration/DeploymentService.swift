@@ -1,0 +1,343 @@
+import ControlAPI
+import DeploymentCore
+import DeploymentStore
+import Gateway
+import ManifestParsing
+import Sandboxes
+
+/// What can be asked of Berth: deploy, test, roll back, destroy, look.
+///
+/// It owns every rollout and every supervised replica; `close()` ends all of them and leaves the sandboxes serving.
+public actor DeploymentService {
+    /// Ended tests that stay readable.
+    static let rememberedTests = 20
+
+    nonisolated let workshop: Workshop
+    /// Reads output and supervises replicas.
+    nonisolated let tasks = OwnedTasks()
+    private var rollouts: [String: Task<Void, Never>] = [:]
+    private var supervisors: [String: Supervisor] = [:]
+
+    /// Creates the service; `recover()` has to run before anything else is asked.
+    public init(workshop: Workshop) {
+        self.workshop = workshop
+    }
+
+    // MARK: asking for rollouts
+
+    /// Begins a deployment or a test; the answer is there before the first stage.
+    ///
+    /// - Throws: `invalid_manifest` with every diagnostic, `conflict` when the name is being rolled out.
+    public func submit(_ request: DeployRequest) throws -> RolloutResource {
+        var environment: [String: String] = [:]
+        environment["BERTH_MODEL_PORT"] = request.modelPort
+        var manifest: Manifest
+        do {
+            manifest = try ManifestParser.parse(
+                Array(request.manifest.utf8), file: request.file, environment: environment,
+                overrides: request.overrides
+            ).manifest
+        } catch {
+            throw BerthError(.invalidManifest, error.rendered(color: false))
+        }
+        manifest.env.merge(request.environment) { _, flag in flag }
+        try BundleFiles.check(request.files)
+        let isTest = request.kind == .test
+        let id = Identifier.random(16)
+        let record = RolloutRecord(
+            id: "rol_\(id)", deployment: isTest ? "test-\(id)" : manifest.name, revision: 0,
+            kind: isTest ? .test : .deploy, startedAt: workshop.now())
+        let text = try JSONText.encode(manifest)
+        let bundle = try JSONText.encode(request.files)
+        let now = workshop.now()
+        let name = manifest.name
+        let (rollout, revision) = try workshop.store.beginRollout(record) { number in
+            RevisionRecord(
+                deployment: record.deployment, number: number, nonce: "\(name).\(number).\(Identifier.random(8))",
+                manifest: text, bundle: bundle, lock: request.lock, createdAt: now)
+        }
+        begin(rollout, revision)
+        return try resource(of: rollout)
+    }
+
+    /// Begins a rollout back to `number`, or to the revision that had the traffic before.
+    ///
+    /// - Throws: `not_found` when there is no such revision or nothing to go back to.
+    public func rollBack(_ name: String, to number: Int?) throws -> RolloutResource {
+        guard let deployment = try workshop.store.deployment(name) else { throw Self.unknown(name) }
+        let candidates = try workshop.store.revisions(of: name).filter { $0.status == .superseded }
+        let target: RevisionRecord
+        if let number {
+            guard number != deployment.activeRevision else {
+                throw BerthError(.conflict, "revision \(number) of \(name) has the traffic already")
+            }
+            guard let revision = try workshop.store.revision(number, of: name) else {
+                throw BerthError(
+                    .notFound, "deployment \(name) has no revision \(number)",
+                    suggestion: "`berth history \(name)` lists them")
+            }
+            target = revision
+        } else {
+            guard
+                let revision = candidates.first(where: { $0.number < deployment.activeRevision ?? .max })
+                    ?? candidates.first
+            else {
+                throw BerthError(
+                    .notFound, "deployment \(name) has no earlier revision that had the traffic",
+                    suggestion: "`berth history \(name)` lists the revisions; name one with --to")
+            }
+            target = revision
+        }
+        let rollout = RolloutRecord(
+            id: "rol_\(Identifier.random(16))", deployment: name, revision: target.number, kind: .rollback,
+            startedAt: workshop.now())
+        try workshop.store.beginRollout(rollout)
+        begin(rollout, target)
+        return try resource(of: rollout)
+    }
+
+    /// Cancels a rollout and waits until everything of it is undone; one that has ended is no error.
+    public func cancel(_ id: String) async throws -> RolloutResource {
+        guard try workshop.store.rollout(id) != nil else { throw Self.unknownRollout(id) }
+        if let task = rollouts[id] {
+            task.cancel()
+            await task.value
+        }
+        return try rollout(id)
+    }
+
+    private func begin(_ rollout: RolloutRecord, _ revision: RevisionRecord) {
+        let reporter = RolloutReporter(rollout: rollout.id, workshop: workshop)
+        let runner = RolloutRunner(workshop: workshop, tasks: tasks, reporter: reporter, kind: rollout.kind)
+        rollouts[rollout.id] = Task {
+            do {
+                let promotion = try await runner.run(rollout, revision)
+                await self.succeed(rollout, reporter, promotion)
+            } catch {
+                self.fail(rollout, reporter, error)
+            }
+            self.rollouts[rollout.id] = nil
+            self.workshop.changed.notify()
+        }
+    }
+
+    private func succeed(
+        _ rollout: RolloutRecord, _ reporter: RolloutReporter, _ promotion: RolloutRunner.Promotion?
+    ) async {
+        guard let promotion else {
+            finish(rollout, reporter, .promoted, nil)
+            return
+        }
+        let name = rollout.deployment
+        let old = supervisors[name]
+        supervisors[name] = supervise(promotion.replica)
+        if let old { retire(old, promotion.drain, within: promotion.replica.snapshot.manifest.rollout.drain) }
+    }
+
+    /// Lets the old replica finish what it has in flight, then removes its sandbox.
+    private func retire(_ old: Supervisor, _ drain: DrainHandle?, within limit: Duration) {
+        let provider = workshop.provider
+        tasks.start {
+            await old.stop()
+            _ = await drain?.wait(upTo: limit)
+            guard let id = old.currentSandbox else { return }
+            // What is left is found again by its labels at the next start.
+            try? await provider.destroy(id)
+        }
+    }
+
+    private func fail(_ rollout: RolloutRecord, _ reporter: RolloutReporter, _ error: any Error) {
+        let failure = error as? FailureWithOutput
+        let cause = failure?.error ?? error
+        if Task.isCancelled || cause is CancellationError {
+            let problem = Problem(code: .interrupted, title: "the rollout was cancelled, everything of it is undone")
+            finish(rollout, reporter, .cancelled, problem)
+        } else {
+            finish(rollout, reporter, .failed, Problem(cause, output: failure?.output))
+        }
+        if (try? workshop.store.deployment(rollout.deployment)?.activeRevision) == nil {
+            workshop.gateway.announce(rollout.deployment, stage: nil)
+        }
+    }
+
+    private func finish(
+        _ rollout: RolloutRecord, _ reporter: RolloutReporter, _ status: RolloutRecord.Status, _ problem: Problem?
+    ) {
+        var ended = rollout
+        let report = reporter.report
+        ended.status = status
+        ended.stage = report.stages.last?.stage ?? .artifacts
+        ended.finishedAt = workshop.now()
+        ended.report = (try? JSONText.encode(report)) ?? ""
+        ended.failure = problem.flatMap { try? JSONText.encode($0) } ?? ""
+        do {
+            try workshop.store.finish(ended, event: reporter.event(.progress(ended.stage, status.rawValue)))
+        } catch {
+            // The row stays `running` and the next start undoes it again; who waits for it is told at least once.
+            unrecorded[rollout.id] = ended
+        }
+    }
+
+    /// Endings that the store could not take.
+    private var unrecorded: [String: RolloutRecord] = [:]
+
+    // MARK: replicas
+
+    func supervise(_ replica: Replica) -> Supervisor {
+        let supervisor = Supervisor(workshop: workshop, tasks: tasks, replica: replica)
+        supervisor.begin()
+        return supervisor
+    }
+
+    func adopt(_ supervisor: Supervisor, as name: String) { supervisors[name] = supervisor }
+
+    /// Ends a deployment: its rollout, its traffic, its sandbox, its records and its logs.
+    ///
+    /// - Throws: `not_found` when there is none of that name.
+    public func destroy(_ name: String) async throws {
+        guard try workshop.store.deployment(name) != nil else { throw Self.unknown(name) }
+        for rollout in try workshop.store.runningRollouts(of: name) { _ = try await cancel(rollout.id) }
+        let drain = workshop.gateway.withdraw(name)
+        if let supervisor = supervisors.removeValue(forKey: name) {
+            await supervisor.stop()
+            _ = await drain?.wait(upTo: .seconds(5))
+            if let id = supervisor.currentSandbox { try await workshop.provider.destroy(id) }
+        }
+        for record in try await workshop.provider.list() where record.labels.deployment == name {
+            try await workshop.provider.destroy(record.id)
+        }
+        try workshop.store.removeDeployment(name)
+        workshop.gateway.announce(name, stage: nil)
+        workshop.logs.remove(name)
+    }
+
+    /// Stops all work here; the sandboxes go on serving unless `removingSandboxes`.
+    public func close(removingSandboxes: Bool) async {
+        for (_, task) in rollouts {
+            task.cancel()
+            await task.value
+        }
+        for (_, supervisor) in supervisors { await supervisor.stop() }
+        supervisors = [:]
+        await tasks.close()
+        guard removingSandboxes else { return }
+        for record in (try? await workshop.provider.list()) ?? [] { try? await workshop.provider.destroy(record.id) }
+    }
+
+    // MARK: looking
+
+    /// All deployments by name.
+    public func deployments() throws -> [DeploymentResource] {
+        try workshop.store.deployments().map(resource(of:))
+    }
+
+    /// One deployment.
+    public func deployment(_ name: String) throws -> DeploymentResource {
+        guard let record = try workshop.store.deployment(name) else { throw Self.unknown(name) }
+        return try resource(of: record)
+    }
+
+    /// The revisions of a deployment, newest first.
+    public func revisions(of name: String) throws -> [RevisionResource] {
+        guard try workshop.store.deployment(name) != nil else { throw Self.unknown(name) }
+        let rollouts = try workshop.store.rollouts(of: name)
+        return try workshop.store.revisions(of: name).map { revision in
+            let last = rollouts.first { $0.revision == revision.number }
+            return RevisionResource(
+                number: revision.number, status: revision.status.rawValue, bundle: revision.bundleDigest,
+                environment: revision.environmentDigest, createdAt: revision.createdAt,
+                failure: last.flatMap { JSONText.decode(Problem.self, $0.failure)?.title })
+        }
+    }
+
+    /// One revision with its files and its lock.
+    public func revision(_ number: Int, of name: String) throws -> RevisionDetail {
+        guard let resource = try revisions(of: name).first(where: { $0.number == number }),
+            let record = try workshop.store.revision(number, of: name)
+        else {
+            throw BerthError(
+                .notFound, "deployment \(name) has no revision \(number)",
+                suggestion: "`berth history \(name)` lists them")
+        }
+        let snapshot = try Snapshot(record)
+        return RevisionDetail(
+            revision: resource, manifest: snapshot.manifest, files: snapshot.bundle, lock: record.lock)
+    }
+
+    /// One rollout.
+    public func rollout(_ id: String) throws -> RolloutResource {
+        guard let record = try unrecorded[id] ?? workshop.store.rollout(id) else { throw Self.unknownRollout(id) }
+        return try resource(of: record)
+    }
+
+    /// Whether the rollout's work goes on; its row may say `promoted` a moment before the traffic has moved.
+    public func isRunning(_ id: String) -> Bool { rollouts[id] != nil }
+
+    /// The events of a rollout after `id`, oldest first.
+    public nonisolated func events(of rollout: String, after id: Int64) throws -> [EventRecord] {
+        try workshop.store.events(of: rollout, after: id)
+    }
+
+    /// Wakes those who follow rollouts.
+    public nonisolated var changed: Signal { workshop.changed }
+
+    /// What the active (or the newest) revision of a deployment prints.
+    public func logs(
+        of name: String, revision: Int?, tail: Int, following: Bool,
+        _ deliver: @escaping @Sendable (String) async throws -> Void
+    ) async throws {
+        guard let deployment = try workshop.store.deployment(name) else { throw Self.unknown(name) }
+        let newest = try workshop.store.revisions(of: name).first?.number
+        guard let number = revision ?? deployment.activeRevision ?? newest else { return }
+        try await workshop.logs.read(name, revision: number, tail: tail, following: following, deliver)
+    }
+
+    private func resource(of record: DeploymentRecord) throws -> DeploymentResource {
+        let running = try workshop.store.runningRollouts(of: record.name).first
+        let supervisor = supervisors[record.name]
+        let replica = try workshop.store.replica(of: record.name)
+        let revision = try record.activeRevision.flatMap { try workshop.store.revision($0, of: record.name) }
+        let statistics = workshop.gateway.statistics(record.name)
+        let state: String =
+            if let supervisor { supervisor.state.name } else if running != nil { "starting" } else { "inactive" }
+        return DeploymentResource(
+            name: record.name, state: state, revision: record.activeRevision, nonce: revision?.nonce,
+            url: "\(workshop.gatewayURL)/\(record.name)/predict", sandbox: supervisor?.currentSandbox,
+            isolation: replica?.isolation, restarts: supervisor?.restarts ?? 0,
+            requests: statistics.map { Int($0.requests) } ?? 0, inFlight: statistics.map { Int($0.inFlight) } ?? 0,
+            reason: supervisor?.state.reason, rollout: running?.id, stage: running?.stage,
+            createdAt: revision?.createdAt ?? record.createdAt)
+    }
+
+    private func resource(of record: RolloutRecord) throws -> RolloutResource {
+        let revision = try workshop.store.revision(record.revision, of: record.deployment)
+        let manifest = revision.flatMap { JSONText.decode(Manifest.self, $0.manifest) }
+        let report = JSONText.decode(RolloutReport.self, record.report) ?? RolloutReport()
+        let name = manifest?.name ?? record.deployment
+        return RolloutResource(
+            id: record.id, deployment: name, revision: record.revision, kind: record.kind.rawValue,
+            status: record.status.rawValue, stage: record.stage, stages: report.stages, smoke: report.smoke,
+            failure: JSONText.decode(Problem.self, record.failure),
+            url: record.kind == .test ? nil : "\(workshop.gatewayURL)/\(name)/predict",
+            example: manifest?.exampleBody, isolation: try workshop.store.replica(of: record.deployment)?.isolation,
+            startedAt: record.startedAt, finishedAt: record.finishedAt)
+    }
+
+    static func unknown(_ name: String) -> BerthError {
+        BerthError(.notFound, "there is no deployment named \(name)", suggestion: "`berth status` lists them")
+    }
+
+    private static func unknownRollout(_ id: String) -> BerthError {
+        BerthError(.notFound, "there is no rollout \(id)")
+    }
+}
+
+extension Manifest {
+    /// The JSON body of the first smoke prediction: what a user can paste behind `curl -d`.
+    var exampleBody: String? {
+        for test in smoke where test.request.path == nil {
+            if case .json(let value) = test.request.body { return value.description }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,192 @@
+import Artifacts
+import ControlAPI
+import DeploymentCore
+import DeploymentStore
+import Gateway
+import Sandboxes
+
+/// One rollout from its first stage to its verdict. The only place that knows the order.
+///
+/// Every stage is journalled before and after its effect and has a deadline; a failure or a cancellation undoes what
+/// was made and leaves the traffic where it was.
+struct RolloutRunner: Sendable {
+    let workshop: Workshop
+    let tasks: OwnedTasks
+    let reporter: RolloutReporter
+    let kind: RolloutRecord.Kind
+
+    /// What a promoted rollout leaves behind.
+    struct Promotion: Sendable {
+        var replica: Replica
+        var drain: DrainHandle?
+    }
+
+    /// Runs the rollout; returns the promotion (nil for a test that passed) and throws why it failed.
+    func run(_ rollout: RolloutRecord, _ revision: RevisionRecord) async throws -> Promotion? {
+        var snapshot = try Snapshot(revision)
+        let environment = try await prepare(&snapshot, rollout)
+        let sandboxID = Identifier.random(16)
+        do {
+            let replica = try await launch(snapshot, rollout, sandboxID, environment)
+            try await smoke(replica, rollout)
+            guard kind != .test else {
+                try await destroy(sandboxID)
+                return nil
+            }
+            return try await expose(replica, rollout)
+        } catch {
+            try await undo(sandboxID, of: rollout, because: error)
+            throw error
+        }
+    }
+
+    // MARK: artifacts, environment, render
+
+    private func prepare(_ snapshot: inout Snapshot, _ rollout: RolloutRecord) async throws -> BuiltEnvironment {
+        let assembly = BundleAssembly(workshop: workshop, snapshot: snapshot)
+        let reporter = reporter
+        let fetched = try await stage(.artifacts, of: rollout, key: snapshot.record.nonce) {
+            try await assembly.fetchArtifacts { reporter.progress(.artifacts, $0) }
+        }
+        let lock = snapshot.record.lock
+        let python = snapshot.manifest.python
+        let environments = workshop.environments
+        let environment = try await stage(.environment, of: rollout, key: BlobStore.digest(of: Array(lock.utf8))) {
+            let built = try await withDeadline(
+                .seconds(1_800), clock: workshop.clock,
+                BerthError(.dependencies, "the packages were not installed within 30 minutes")
+            ) {
+                try await environments.environment(lock: lock, python: python) { reporter.progress(.environment, $0) }
+            }
+            let detail = "\(built.packages) package\(built.packages == 1 ? "" : "s"), \(built.digest.prefix(8))"
+            return (built, StageOutcome(detail: detail, isReused: built.isReused))
+        }
+        let bundle = try await stage(.render, of: rollout, key: snapshot.record.nonce) {
+            try await assembly.render(with: fetched)
+        }
+        snapshot.bundle = bundle.files
+        snapshot.record.bundle = try JSONText.encode(bundle.files)
+        snapshot.record.bundleDigest = bundle.digest
+        snapshot.record.environmentDigest = environment.digest
+        try workshop.store.completeRevision(snapshot.record)
+        return environment
+    }
+
+    // MARK: sandbox, upload, start, health
+
+    private func launch(
+        _ snapshot: Snapshot, _ rollout: RolloutRecord, _ sandboxID: String, _ environment: BuiltEnvironment
+    ) async throws -> Replica {
+        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
+        let sandbox = try await stage(.sandbox, of: rollout, key: sandboxID) {
+            let sandbox = try await launcher.createSandbox(sandboxID, environment: environment)
+            return (sandbox, StageOutcome(detail: "\(sandbox.isolation.rawValue), \(sandboxID)"))
+        }
+        if sandbox.isolation == .process {
+            try reporter.notice(
+                "no isolation: this machine blocks user namespaces, so the app runs as a plain process on port "
+                    + "\(sandbox.port) (see `berth doctor`)")
+        }
+        _ = try await stage(.upload, of: rollout, key: sandboxID) {
+            let (count, bytes) = try await launcher.upload(to: sandbox)
+            return ((), StageOutcome(detail: "\(count) file\(count == 1 ? "" : "s"), \(ByteCount.text(bytes))"))
+        }
+        let replica = try await stage(.start, of: rollout, key: sandboxID) {
+            let replica = try await launcher.start(in: sandbox, environment: environment, tasks: tasks)
+            return (replica, StageOutcome(detail: "port \(sandbox.port)"))
+        }
+        let reporter = reporter
+        do {
+            _ = try await stage(.health, of: rollout, key: sandboxID) {
+                try await launcher.waitUntilReady(replica) { reporter.progress(.health, "\($0)") }
+                return ((), StageOutcome(detail: snapshot.manifest.health.path ?? "port open"))
+            }
+        } catch {
+            throw FailureWithOutput(error: error, output: replica.output.recent)
+        }
+        return replica
+    }
+
+    // MARK: smoke, expose
+
+    private func smoke(_ replica: Replica, _ rollout: RolloutRecord) async throws {
+        let tests = replica.snapshot.manifest.smoke
+        let candidate = CandidateRoute(workshop: workshop, replica: replica)
+        do {
+            _ = try await stage(.smoke, of: rollout, key: replica.sandbox.id) {
+                let failed = try await candidate.run(tests) { try reporter.smoke($0) }
+                guard failed == 0 else {
+                    throw BerthError(
+                        .smokeFailed, "\(failed) of \(tests.count) smoke predictions failed",
+                        suggestion: "compare the answers above with `smoke` in the manifest")
+                }
+                return ((), StageOutcome(detail: tests.isEmpty ? "none declared" : "\(tests.count) passed"))
+            }
+        } catch {
+            throw FailureWithOutput(error: error, output: replica.output.recent)
+        }
+    }
+
+    private func expose(_ replica: Replica, _ rollout: RolloutRecord) async throws -> Promotion {
+        try await stage(.expose, of: rollout, key: replica.sandbox.id) {
+            var promoted = rollout
+            promoted.status = .promoted
+            promoted.stage = .expose
+            promoted.finishedAt = workshop.now()
+            promoted.report = try JSONText.encode(reporter.report)
+            let event = try reporter.event(.progress(.expose, "promoted"))
+            try workshop.store.promote(promoted, replica: replica.record(), event: event)
+            CrashPoint.committed.pass()
+            let drain = workshop.gateway.publish(replica.snapshot.name, replica.upstream)
+            CrashPoint.published.pass()
+            return (
+                Promotion(replica: replica, drain: drain),
+                StageOutcome(detail: "\(workshop.gatewayURL)/\(replica.snapshot.name)/predict")
+            )
+        }
+    }
+
+    // MARK: the journal around each stage
+
+    private func stage<Result: Sendable>(
+        _ stage: RolloutStage, of rollout: RolloutRecord, key: String,
+        _ body: () async throws -> (Result, StageOutcome)
+    ) async throws -> Result {
+        try Task.checkCancellation()
+        try reporter.enter(stage)
+        workshop.gateway.announce(rollout.deployment, stage: stage.rawValue)
+        let line = try workshop.store.intend(stage, of: rollout.id, key: key)
+        let start = ContinuousClock.now
+        CrashPoint.before(stage).pass()
+        let (result, outcome) = try await body()
+        CrashPoint.after(stage).pass()
+        try workshop.store.settle(line, as: .done)
+        try reporter.leave(stage, after: ContinuousClock.now - start, outcome)
+        return result
+    }
+
+    private func undo(_ sandboxID: String, of rollout: RolloutRecord, because error: any Error) async throws {
+        do {
+            try await destroy(sandboxID)
+            for line in try workshop.store.journal(of: rollout.id) where line.key == sandboxID {
+                if let id = line.id { try workshop.store.settle(id, as: .undone) }
+            }
+        } catch let undoing {
+            throw BerthError(
+                .sandbox, "undoing the rollout failed, sandbox \(sandboxID) may be left over",
+                suggestion: "`berth down` and `berth serve` sweep it up",
+                cause: BerthError(.sandbox, "\(error)", cause: undoing))
+        }
+    }
+
+    private func destroy(_ sandboxID: String) async throws {
+        let provider = workshop.provider
+        try await uncancelled { try await provider.destroy(sandboxID) }
+    }
+}
+
+/// A failure together with what the app printed last.
+struct FailureWithOutput: Error, Sendable {
+    let error: any Error
+    let output: String
+}

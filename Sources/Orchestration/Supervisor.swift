@@ -1,0 +1,162 @@
+import DeploymentCore
+import DeploymentStore
+import Gateway
+import HealthProbing
+import Sandboxes
+
+/// Keeps one promoted revision serving: restarts it when its process ends or it stops answering.
+///
+/// The first restart is immediate; later ones wait `firstBackOff`, doubling up to `longestBackOff`.
+final class Supervisor: Sendable {
+    static let firstBackOff = Duration.seconds(1)
+    static let longestBackOff = Duration.seconds(60)
+    /// A replica that served this long is no longer held to its earlier failures.
+    static let stableAfter = Duration.seconds(600)
+
+    /// Where the deployment stands.
+    enum State: Sendable, Equatable {
+        case serving
+        case restarting(String)
+        /// A restart failed; the next one is waiting.
+        case failed(String)
+
+        var name: String {
+            switch self {
+            case .serving: "serving"
+            case .restarting: "restarting"
+            case .failed: "failed"
+            }
+        }
+
+        var reason: String? {
+            switch self {
+            case .serving: nil
+            case .restarting(let reason), .failed(let reason): reason
+            }
+        }
+    }
+
+    private struct Status {
+        var state = State.serving
+        var sandbox: String?
+        var restarts = 0
+        var task: Task<Void, Never>?
+    }
+
+    private let workshop: Workshop
+    private let tasks: OwnedTasks
+    private let snapshot: Snapshot
+    private let first: Replica?
+    private let status = Locked(Status())
+
+    /// Supervises a replica that serves already.
+    init(workshop: Workshop, tasks: OwnedTasks, replica: Replica) {
+        self.workshop = workshop
+        self.tasks = tasks
+        self.snapshot = replica.snapshot
+        self.first = replica
+        status.withLock { $0.sandbox = replica.sandbox.id }
+    }
+
+    /// Supervises a revision whose replica is gone: the first thing is to start one.
+    init(workshop: Workshop, tasks: OwnedTasks, restarting snapshot: Snapshot, because reason: String) {
+        self.workshop = workshop
+        self.tasks = tasks
+        self.snapshot = snapshot
+        self.first = nil
+        status.withLock { $0.state = .restarting(reason) }
+    }
+
+    var state: State { status.withLock(\.state) }
+    var restarts: Int { status.withLock(\.restarts) }
+    /// The sandbox that exists for it now.
+    var currentSandbox: String? { status.withLock(\.sandbox) }
+
+    func begin() {
+        let task = tasks.start { await self.run() }
+        status.withLock { $0.task = task }
+    }
+
+    /// Ends the supervision; the sandbox stays.
+    func stop() async {
+        let task = status.withLock(\.task)
+        task?.cancel()
+        await task?.value
+    }
+
+    private func run() async {
+        var serving = first
+        var backOff: Duration?
+        while !Task.isCancelled {
+            if let replica = serving {
+                let start = ContinuousClock.now
+                guard let reason = await waitUntilBroken(replica) else { return }
+                if ContinuousClock.now - start > Self.stableAfter { backOff = nil }
+                replica.output.note("restarting: \(reason)")
+                status.withLock { status in
+                    status.state = .restarting(reason)
+                    status.restarts += 1
+                }
+            }
+            if let wait = backOff {
+                guard (try? await workshop.clock.sleep(for: wait, tolerance: nil)) != nil else { return }
+            }
+            backOff = min((backOff ?? Self.firstBackOff / 2) * 2, Self.longestBackOff)
+            do {
+                serving = try await restart()
+                status.withLock { $0.state = .serving }
+            } catch {
+                if Task.isCancelled { return }
+                serving = nil
+                status.withLock { $0.state = .failed("\((error as? FailureWithOutput)?.error ?? error)") }
+            }
+        }
+    }
+
+    /// Why the replica has to be replaced; nil when the supervision ended first.
+    private func waitUntilBroken(_ replica: Replica) async -> String? {
+        let liveness = workshop.liveness
+        let clock = workshop.clock
+        return await withTaskGroup(of: String?.self) { group in
+            group.addTask {
+                guard let ending = await replica.output.exit.wait() else { return nil }
+                return ending.map { "the app ended with \($0)" } ?? "the sandbox went away"
+            }
+            group.addTask {
+                let outcome = await liveness.watch(
+                    replica.sandbox, manifest: replica.snapshot.manifest, nonce: replica.expectedNonce,
+                    tag: replica.expectedNonce == nil ? Replica.processTag : nil, clock: clock)
+                return outcome.map { "liveness failed: \($0)" }
+            }
+            defer { group.cancelAll() }
+            for await reason in group {
+                if let reason { return reason }
+                if Task.isCancelled { return nil }
+            }
+            return nil
+        }
+    }
+
+    /// Removes what is left of the old replica, starts a new one and gives it the traffic.
+    private func restart() async throws -> Replica {
+        if let old = currentSandbox { try await workshop.provider.destroy(old) }
+        let id = Identifier.random(16)
+        status.withLock { $0.sandbox = id }
+        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "restart")
+        let environment = try await workshop.environments.environment(
+            lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
+        do {
+            let sandbox = try await launcher.createSandbox(id, environment: environment)
+            _ = try await launcher.upload(to: sandbox)
+            let replica = try await launcher.start(in: sandbox, environment: environment, tasks: tasks)
+            try await launcher.waitUntilReady(replica) { _ in }
+            try workshop.store.replaceReplica(with: replica.record(restarts: restarts))
+            _ = workshop.gateway.publish(snapshot.name, replica.upstream)
+            return replica
+        } catch {
+            let provider = workshop.provider
+            try? await uncancelled { try await provider.destroy(id) }
+            throw error
+        }
+    }
+}

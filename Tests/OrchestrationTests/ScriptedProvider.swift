@@ -1,0 +1,164 @@
+import BerthTestSupport
+import DeploymentCore
+import Foundation
+import Sandboxes
+
+@testable import Orchestration
+
+/// The effects of a rollout on its provider.
+enum Effect: String, Sendable, CaseIterable {
+    case create
+    case write
+    case start
+}
+
+/// How an effect goes wrong.
+enum Fault: String, Sendable, CaseIterable {
+    case failsBefore
+    case failsAfter
+    /// Never returns until it is cancelled.
+    case hangs
+}
+
+/// A provider whose sandboxes are local HTTP servers, which can be told to go wrong.
+final class ScriptedProvider: SandboxProvider {
+    struct Failure: Error, CustomStringConvertible {
+        let effect: Effect
+        var description: String { "scripted failure of \(effect.rawValue)" }
+    }
+
+    private struct State {
+        var sandboxes: [String: ScriptedSandbox] = [:]
+        var labels: [String: SandboxLabels] = [:]
+        var created = 0
+        var fault: (effect: Effect, fault: Fault)?
+        var health = #"{"status":"healthy","model_loaded":true}"#
+        var prediction = #"{"success":true,"prediction":[3]}"#
+        var isPausing = false
+    }
+
+    let name = "scripted"
+    private let state = Locked(State())
+    /// Told whenever an effect hangs.
+    let hanging = Gate()
+
+    func set(_ effect: Effect, _ fault: Fault) { state.withLock { $0.fault = (effect, fault) } }
+    func set(health: String) { state.withLock { $0.health = health } }
+    func set(prediction: String) { state.withLock { $0.prediction = prediction } }
+    func heal() { state.withLock { $0.fault = nil } }
+
+    var live: [String] { state.withLock { $0.sandboxes.keys.sorted() } }
+    var created: Int { state.withLock(\.created) }
+    func sandbox(_ id: String) -> ScriptedSandbox? { state.withLock { $0.sandboxes[id] } }
+
+    func capabilities() async throws -> SandboxCapabilities {
+        SandboxCapabilities(isolation: .namespaces, mounts: true, ownNetwork: true)
+    }
+
+    func create(_ specification: SandboxSpecification) async throws -> any Sandbox {
+        try await go(wrong: .create, .failsBefore)
+        let (health, prediction) = state.withLock { ($0.health, $0.prediction) }
+        let sandbox = try ScriptedSandbox(
+            id: specification.id, nonce: specification.labels.nonce, health: health, prediction: prediction,
+            provider: self)
+        state.withLock { state in
+            state.sandboxes[sandbox.id] = sandbox
+            state.labels[sandbox.id] = specification.labels
+            state.created += 1
+        }
+        try await go(wrong: .create, .failsAfter)
+        return sandbox
+    }
+
+    func list() async throws -> [SandboxRecord] {
+        state.withLock { state in
+            state.sandboxes.keys.sorted().compactMap { id in
+                state.labels[id].map { SandboxRecord(id: id, labels: $0, isAlive: true) }
+            }
+        }
+    }
+
+    func adopt(_ id: String) async throws -> any Sandbox {
+        guard let sandbox = sandbox(id) else { throw BerthError(.notFound, "no sandbox \(id)") }
+        return sandbox
+    }
+
+    func destroy(_ id: String) async throws {
+        let sandbox = state.withLock { $0.sandboxes.removeValue(forKey: id) }
+        sandbox?.end(.signalled(9))
+    }
+
+    /// Goes wrong when the script says so, at this moment of this effect.
+    func go(wrong effect: Effect, _ moment: Fault) async throws {
+        guard let scripted = state.withLock({ $0.fault }), scripted.effect == effect else { return }
+        if scripted.fault == moment { throw Failure(effect: effect) }
+        if scripted.fault == .hangs, moment == .failsBefore {
+            hanging.open()
+            try await Task.sleep(for: .seconds(3_600))
+        }
+    }
+}
+
+/// A sandbox that is a local HTTP server.
+final class ScriptedSandbox: Sandbox {
+    let id: String
+    let appFolder = "/app"
+    let port = 49_999
+    let isolation = Isolation.namespaces
+    private let server: ScriptedHTTPServer
+    private let provider: ScriptedProvider
+    private let events = AsyncThrowingStream<SandboxProcessEvent, any Error>.makeStream()
+    private let files = Locked<[String: [UInt8]]>([:])
+
+    init(id: String, nonce: String, health: String, prediction: String, provider: ScriptedProvider) throws {
+        self.id = id
+        self.provider = provider
+        server = try ScriptedHTTPServer { request in
+            let headers = [("X-Berth-Revision", nonce), ("Content-Type", "application/json")]
+            return ScriptedAnswer(200, headers: headers, request.path == "/health" ? health : prediction)
+        }
+    }
+
+    var written: [String] { files.withLock { $0.keys.sorted() } }
+
+    /// The app ends; with a destroyed sandbox the server closes too.
+    func end(_ status: ExitStatus) {
+        events.continuation.yield(.stderr(Array("Traceback: scripted end\n".utf8)))
+        events.continuation.yield(.ended(status))
+        events.continuation.finish()
+        server.close()
+    }
+
+    func path(of mount: SandboxSpecification.Mount) -> String { mount.target }
+    func write(_ bytes: [UInt8], to path: String, executable: Bool) async throws {
+        try await provider.go(wrong: .write, .failsBefore)
+        files.withLock { $0[path] = bytes }
+        try await provider.go(wrong: .write, .failsAfter)
+    }
+    func read(_ path: String, limit: Int) async throws -> [UInt8] { files.withLock { $0[path] } ?? [] }
+    func start(_ process: ProcessSpecification) async throws -> any SandboxProcess {
+        try await provider.go(wrong: .start, .failsBefore)
+        try await provider.go(wrong: .start, .failsAfter)
+        return ScriptedProcess(pid: 7, events: events.stream)
+    }
+    func process(tagged tag: String) async throws -> any SandboxProcess {
+        ScriptedProcess(pid: 7, events: events.stream)
+    }
+    func connect(port: Int) async throws -> Int32 { try server.connect() }
+    func listeners() async throws -> [Listener] {
+        [Listener(address: "127.0.0.1", port: port, pid: 7, tag: Replica.processTag)]
+    }
+}
+
+struct ScriptedProcess: SandboxProcess {
+    let pid: Int
+    let events: AsyncThrowingStream<SandboxProcessEvent, any Error>
+    func signal(_ signal: Int32) async throws {}
+}
+
+/// Something that happens once and that many may wait for.
+final class Gate: Sendable {
+    private let promise = Promise<Bool>()
+    func open() { promise.fulfil(true) }
+    func wait() async { _ = await promise.wait() }
+}
