@@ -1,0 +1,87 @@
+import DeploymentCore
+import Foundation
+
+/// Where a control plane keeps its state and listens. The environment decides, with defaults for everything.
+public struct Configuration: Sendable, Equatable {
+    /// The port of the API unless `BERTH_API_PORT` says otherwise.
+    public static let defaultAPIPort = 4990
+    /// The port of the gateway unless `BERTH_GATEWAY_PORT` says otherwise.
+    public static let defaultGatewayPort = 4999
+    /// Both listen here; another address needs the authentication of a later version.
+    public static let host = "127.0.0.1"
+
+    /// The folder of all state: `BERTH_HOME`, or `berth` in the user's data folder.
+    public var home: String
+    /// The port of the API; 0 takes a free one.
+    public var apiPort: Int
+    /// The port of the gateway; 0 takes a free one.
+    public var gatewayPort: Int
+    /// The isolation that is demanded; nil takes the strongest that works here.
+    public var isolation: Isolation?
+    /// The agent that runs in every sandbox.
+    public var agent: String
+    /// The folder of the app templates.
+    public var templates: String
+
+    /// Reads the configuration.
+    ///
+    /// - Parameter executable: the path of the running `berth`, beside which the agent lies.
+    /// - Throws: `usage` naming the variable that makes no sense.
+    public init(environment: [String: String], executable: String) throws {
+        let folder = URL(fileURLWithPath: executable).resolvingSymlinksInPath().deletingLastPathComponent()
+        home = try Self.home(environment)
+        apiPort = try Self.port("BERTH_API_PORT", environment) ?? Self.defaultAPIPort
+        gatewayPort = try Self.port("BERTH_GATEWAY_PORT", environment) ?? Self.defaultGatewayPort
+        isolation = try Self.isolation(environment)
+        agent = environment["BERTH_AGENT"] ?? folder.appending(path: "berth-agent").path(percentEncoded: false)
+        templates = try environment["BERTH_TEMPLATES"] ?? Self.templates(near: folder)
+    }
+
+    private static func home(_ environment: [String: String]) throws -> String {
+        if let home = environment["BERTH_HOME"], !home.isEmpty {
+            guard home.hasPrefix("/") else {
+                throw BerthError(.usage, "BERTH_HOME is \(home), but has to be an absolute path")
+            }
+            return home
+        }
+        let data = environment["XDG_DATA_HOME"] ?? "\(environment["HOME"] ?? "/root")/.local/share"
+        return "\(data)/berth"
+    }
+
+    private static func port(_ variable: String, _ environment: [String: String]) throws -> Int? {
+        guard let text = environment[variable], !text.isEmpty else { return nil }
+        guard let port = Int(text), (0...65_535).contains(port) else {
+            throw BerthError(.usage, "\(variable) is \(text), but has to be a port from 0 to 65535")
+        }
+        return port
+    }
+
+    private static func isolation(_ environment: [String: String]) throws -> Isolation? {
+        guard let text = environment["BERTH_ISOLATION"], !text.isEmpty else { return nil }
+        guard let isolation = Isolation(rawValue: text) else {
+            let known = Isolation.allCases.map(\.rawValue).joined(separator: ", ")
+            throw BerthError(.usage, "BERTH_ISOLATION is \(text), but has to be one of: \(known)")
+        }
+        return isolation
+    }
+
+    /// Beside an installed `bin/berth` in `share/berth`, or at the root of the checkout it was built in.
+    private static func templates(near folder: URL) throws -> String {
+        var candidates = [folder.deletingLastPathComponent().appending(path: "share/berth/templates")]
+        var parent = folder
+        for _ in 0..<5 {
+            candidates.append(parent.appending(path: "templates"))
+            parent = parent.deletingLastPathComponent()
+        }
+        let paths = candidates.map { $0.path(percentEncoded: false) }
+        guard let path = paths.first(where: { FileManager.default.fileExists(atPath: "\($0)/fastapi") }) else {
+            throw BerthError(
+                .usage, "the app templates are not found near \(folder.path(percentEncoded: false))",
+                suggestion: "set BERTH_TEMPLATES to the `templates` folder of the project")
+        }
+        return path
+    }
+
+    /// The folder or file `name` of the state.
+    public func path(_ name: String) -> String { "\(home)/\(name)" }
+}

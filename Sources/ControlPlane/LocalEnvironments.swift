@@ -1,0 +1,32 @@
+import DeploymentCore
+import Environments
+import Orchestration
+
+extension EnvironmentProgress {
+    /// What a user reads while it runs.
+    var text: String {
+        switch self {
+        case .waiting: "somebody else builds the same one"
+        case .installing(let done, let total): "\(done) of \(total) packages"
+        case .downloading(let package, let size): "fetching \(package), \(size)"
+        case .downloaded(let package): "fetched \(package)"
+        case .compiling: "compiling byte code"
+        case .finishing: "writing to disk"
+        case .warning(let text): text
+        }
+    }
+}
+
+/// Builds environments on this machine with uv.
+struct LocalEnvironments: EnvironmentBuilding {
+    let store: EnvironmentStore
+
+    func environment(
+        lock: String, python: String?, progress: @escaping @Sendable (String) -> Void
+    ) async throws -> BuiltEnvironment {
+        let environment = try await store.environment(for: try Lock(parsing: lock)) { progress($0.text) }
+        return BuiltEnvironment(
+            digest: environment.digest, folder: environment.path, interpreterFolder: environment.interpreterPrefix,
+            packages: environment.packages, isReused: environment.reused)
+    }
+}
