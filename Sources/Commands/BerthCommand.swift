@@ -1,0 +1,91 @@
+import ArgumentParser
+import ControlAPI
+import ControlPlane
+import DeploymentCore
+import Foundation
+
+/// `berth`: the verbs.
+struct BerthCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "berth",
+        abstract: "Put a model behind a URL, and keep it there.",
+        discussion: """
+            Exit codes: 0 done, 1 internal error, 2 usage or invalid manifest, 3 rolled back, 10 model artifact,
+            11 dependencies, 12 sandbox, 13 the app did not start, 14 not healthy in time, 15 smoke test failed,
+            16 no quota, 130 interrupted.
+
+            BERTH_HOME holds all state (default: ~/.local/share/berth). BERTH_API_PORT (4990) and BERTH_GATEWAY_PORT
+            (4999) are where it listens, BERTH_ISOLATION demands namespaces or process, NO_COLOR is honoured.
+            """,
+        version: ControlPlane.version,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Deploy",
+                subcommands: [
+                    DeployCommand.self, TestCommand.self, PlanCommand.self, ValidateCommand.self, RenderCommand.self,
+                    LockCommand.self, InitCommand.self,
+                ]),
+            CommandGroup(
+                name: "Operate",
+                subcommands: [
+                    StatusCommand.self, LogsCommand.self, PredictCommand.self, HistoryCommand.self,
+                    RollbackCommand.self, CancelCommand.self, DestroyCommand.self,
+                ]),
+            CommandGroup(
+                name: "The machine",
+                subcommands: [DoctorCommand.self, ServeCommand.self, DownCommand.self, CompletionsCommand.self]),
+        ])
+}
+
+/// What every verb takes.
+struct OutputOptions: ParsableArguments {
+    /// How results are printed.
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case text
+        case json
+    }
+
+    @Option(name: [.short, .long], help: "How results are printed: text or json.")
+    var output: Format = .text
+
+    @Flag(name: [.short, .long], help: "Print results only, no progress.")
+    var quiet = false
+
+    var isJSON: Bool { output == .json }
+
+    /// Runs `body` and puts its error on standard output too when that is JSON.
+    func reporting<Result>(_ body: () async throws -> Result) async throws -> Result {
+        do {
+            return try await body()
+        } catch let error as BerthError {
+            throw Failure(Problem(error), isJSON: isJSON)
+        } catch let error as Failure {
+            throw Failure(error.problem, isJSON: isJSON)
+        }
+    }
+}
+
+/// The manifest and what is laid over it.
+struct ManifestOptions: ParsableArguments {
+    @Argument(help: "The manifest.", completion: .file(extensions: ["yaml", "yml"]))
+    var manifest = "manifest.yaml"
+
+    @Option(
+        name: .customLong("set"), help: ArgumentHelp("Change a key, as in server.port=8000.", valueName: "path=value"))
+    var overrides: [String] = []
+
+    @Option(name: .customLong("env"), help: ArgumentHelp("Set a variable of the app.", valueName: "K=V"))
+    var variables: [String] = []
+
+    /// The variables by name.
+    func environment() throws -> [String: String] {
+        var environment: [String: String] = [:]
+        for variable in variables {
+            guard let separator = variable.firstIndex(of: "="), separator != variable.startIndex else {
+                throw BerthError(.usage, "--env \(variable) is not of the form K=V")
+            }
+            environment[String(variable[..<separator])] = String(variable[variable.index(after: separator)...])
+        }
+        return environment
+    }
+}

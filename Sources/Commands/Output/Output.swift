@@ -1,0 +1,39 @@
+import Foundation
+
+/// Results on standard output.
+enum Output {
+    static func json(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
+    /// Columns as wide as their widest cell.
+    static func table(_ rows: [[String]]) -> String {
+        let count = rows.map(\.count).max() ?? 0
+        let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
+        return rows.map { row in
+            let cells = row.enumerated().map { index, cell in
+                index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
+            }
+            return cells.joined(separator: "  ")
+        }.joined(separator: "\n")
+    }
+
+    /// `12 ms`, `1.24 s`, `2 min 5 s`.
+    static func duration(milliseconds: Double) -> String {
+        if milliseconds < 10 { return "\((milliseconds * 10).rounded() / 10) ms" }
+        if milliseconds < 1_000 { return "\(Int(milliseconds.rounded())) ms" }
+        if milliseconds < 60_000 { return "\((milliseconds / 10).rounded() / 100) s" }
+        let seconds = Int((milliseconds / 1_000).rounded())
+        return "\(seconds / 60) min \(seconds % 60) s"
+    }
+
+    /// Local time for people: `2026-11-21 02:03:04`.
+    static func time(_ milliseconds: Int64) -> String {
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.dateFormat = "yyyy-MM-dd HH:mm:ss"
+        return formatter.string(from: Date(timeIntervalSince1970: Double(milliseconds) / 1_000))
+    }
+}

@@ -1,0 +1,78 @@
+import Artifacts
+import ControlAPI
+import DeploymentCore
+import Dispatch
+import Foundation
+
+/// One rollout as a user sees it: prepared, uploaded, submitted, followed; Ctrl-C cancels it and waits for the undoing.
+struct RolloutSession {
+    let progress: Progress
+    let client: ControlPlaneClient
+
+    /// Sends what is missing; says how much.
+    func upload(_ files: [FileEntry]) async throws {
+        let start = ContinuousClock.now
+        let missing = Set(try await client.missing(files.map(\.sha256)))
+        var sent: Set<String> = []
+        for file in files where missing.contains(file.sha256) && sent.insert(file.sha256).inserted {
+            progress.doing("files", file.path)
+            try await client.upload(file.source, size: file.size, sha256: file.sha256)
+        }
+        let elapsed = (ContinuousClock.now - start).components
+        let detail = sent.isEmpty ? "\(files.count) unchanged" : "\(sent.count) of \(files.count) sent"
+        progress.done(
+            "files", Double(elapsed.seconds) * 1_000 + Double(elapsed.attoseconds) / 1e15, detail, reused: sent.isEmpty)
+    }
+
+    /// Submits and follows until the verdict.
+    func run(_ request: DeployRequest, isWaiting: Bool = true) async throws -> RolloutResource {
+        let rollout = try await client.submit(request)
+        guard isWaiting else { return rollout }
+        return try await follow(rollout.id)
+    }
+
+    /// Follows a rollout; when this task is cancelled, so is the rollout.
+    func follow(_ id: String) async throws -> RolloutResource {
+        do {
+            return try await withThrowingTaskGroup(of: RolloutResource?.self) { group in
+                group.addTask { [client, progress] in try await client.follow(id) { progress.show($0) } }
+                group.addTask { [progress] in
+                    while !Task.isCancelled {
+                        try await Task.sleep(for: .milliseconds(100))
+                        progress.tick()
+                    }
+                    return nil
+                }
+                group.addTask {
+                    await Interrupt.wait()
+                    throw CancellationError()
+                }
+                defer { group.cancelAll() }
+                while let result = try await group.next() {
+                    if let result { return result }
+                }
+                throw CancellationError()
+            }
+        } catch is CancellationError {
+            progress.say("interrupted, undoing…")
+            return try await Task { [client] in try await client.cancel(id) }.value
+        }
+    }
+}
+
+/// Ctrl-C and SIGTERM as something to wait for.
+enum Interrupt {
+    /// Returns at the first signal, or when the waiting task is cancelled.
+    static func wait() async {
+        let signals = AsyncStream<Void>.makeStream()
+        let sources = [SIGINT, SIGTERM].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number)
+            source.setEventHandler { signals.continuation.yield() }
+            source.resume()
+            return source
+        }
+        for await _ in signals.stream { break }
+        for source in sources { source.cancel() }
+    }
+}

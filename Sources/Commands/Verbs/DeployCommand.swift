@@ -1,0 +1,109 @@
+import ArgumentParser
+import ControlAPI
+import DeploymentCore
+import Environments
+import Foundation
+
+/// `berth deploy`: from a manifest to a served prediction.
+struct DeployCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "deploy", abstract: "Deploy a manifest; traffic moves only once its predictions hold.")
+
+    @OptionGroup var manifest: ManifestOptions
+    @OptionGroup var output: OutputOptions
+
+    @Flag(inversion: .prefixedNo, help: "Wait for the verdict.")
+    var wait = true
+
+    @Flag(help: "Print what would happen, and change nothing (the same as `berth plan`).")
+    var dryRun = false
+
+    func run() async throws {
+        if dryRun { return try await PlanCommand.run(manifest, output) }
+        try await output.reporting { try await deploy() }
+    }
+
+    private func deploy() async throws {
+        let progress = Progress(isQuiet: output.quiet)
+        let start = ContinuousClock.now
+        let preparation = try Preparation(manifest) { progress.say($0) }
+        progress.say("\(preparation.manifest.name)  \(preparation.path)")
+        try await Connection.with(starting: true, progress: progress) { client in
+            let session = RolloutSession(progress: progress, client: client)
+            let request = try await session.prepare(preparation, .deploy)
+            let rollout = try await session.run(request, isWaiting: wait)
+            try report(rollout, preparation.manifest, progress, ContinuousClock.now - start)
+        }
+    }
+
+    private func report(
+        _ rollout: RolloutResource, _ manifest: Manifest, _ progress: Progress, _ elapsed: Duration
+    ) throws {
+        if let failure = rollout.failure, rollout.status != "promoted" {
+            if output.isJSON { print(try Output.json(rollout)) }
+            throw Failure(failure)
+        }
+        if output.isJSON {
+            print(try Output.json(rollout))
+            return
+        }
+        guard wait else {
+            print(rollout.id)
+            return
+        }
+        let time = Output.duration(
+            milliseconds: Double(elapsed.components.seconds) * 1_000
+                + Double(elapsed.components.attoseconds) / 1e15)
+        progress.say("revision \(rollout.revision) of \(rollout.deployment) serves after \(time)\n")
+        print(CurlLine(rollout, manifest).text)
+    }
+}
+
+/// A line that works when pasted into a shell.
+struct CurlLine {
+    let text: String
+
+    init(_ rollout: RolloutResource, _ manifest: Manifest) {
+        let url = rollout.url ?? ""
+        let test = manifest.smoke.first { $0.request.path == nil }
+        var parts = ["curl -s \(url)"]
+        for (name, value) in (test?.request.headers ?? [:]).sorted(by: { $0.key < $1.key }) {
+            parts.append("-H \(Self.quote("\(name): \(value)"))")
+        }
+        switch test?.request.body {
+        case .json(let value):
+            parts.append("-H 'content-type: application/json' -d \(Self.quote(value.description))")
+        case .form(let fields):
+            for field in fields {
+                switch field.value {
+                case .text(let text): parts.append("-F \(Self.quote("\(field.name)=\(text)"))")
+                case .file(let path): parts.append("-F \(Self.quote("\(field.name)=@\(path)"))")
+                }
+            }
+        case .some(.none), nil:
+            if let test, test.request.method != "GET" { parts.append("-X \(test.request.method)") }
+            if test == nil { parts = ["curl -s \(url.replacing("/predict", with: "/info"))"] }
+        }
+        text = parts.joined(separator: " ")
+    }
+
+    private static func quote(_ text: String) -> String { "'" + text.replacing("'", with: "'\\''") + "'" }
+}
+
+extension RolloutSession {
+    /// Locks, collects and uploads; returns the request.
+    func prepare(_ preparation: Preparation, _ kind: DeployRequest.Kind) async throws -> DeployRequest {
+        progress.doing("lock")
+        let start = ContinuousClock.now
+        let (lock, isNew) = try await preparation.lock()
+        let elapsed = (ContinuousClock.now - start).components
+        let name = URL(fileURLWithPath: preparation.lockPath).lastPathComponent
+        progress.done(
+            "lock", Double(elapsed.seconds) * 1_000 + Double(elapsed.attoseconds) / 1e15,
+            "\(name)\(isNew ? " made: commit it, so that everyone gets" : ",") \(lock.pins.count) packages",
+            reused: !isNew)
+        let files = try await preparation.files()
+        try await upload(files)
+        return try preparation.request(kind, lock: lock, files: files)
+    }
+}

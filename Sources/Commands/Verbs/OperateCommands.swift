@@ -1,0 +1,192 @@
+import ArgumentParser
+import ControlAPI
+import DeploymentCore
+import Foundation
+
+/// `berth status`: what serves.
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "status", abstract: "Show what serves.")
+
+    @Argument(help: "One deployment; all of them when left out.")
+    var name: String?
+
+    @OptionGroup var output: OutputOptions
+
+    @Flag(help: "Wait for the rollout that runs, and end with its exit code.")
+    var wait = false
+
+    func run() async throws {
+        try await output.reporting {
+            try await Connection.with(starting: false) { client in
+                if let name, wait { try await follow(name, client) }
+                let deployments =
+                    if let name { [try await client.deployment(name)] } else { try await client.deployments() }
+                if output.isJSON {
+                    print(name == nil ? try Output.json(deployments) : try Output.json(deployments[0]))
+                } else {
+                    print(Self.text(deployments))
+                }
+            }
+        }
+    }
+
+    private func follow(_ name: String, _ client: ControlPlaneClient) async throws {
+        guard let id = try await client.deployment(name).rollout else { return }
+        let progress = Progress(isQuiet: output.quiet)
+        let rollout = try await client.follow(id) { progress.show($0) }
+        if let failure = rollout.failure, rollout.status != "promoted" { throw Failure(failure) }
+    }
+
+    static func text(_ deployments: [DeploymentResource]) -> String {
+        guard !deployments.isEmpty else { return "nothing is deployed; `berth deploy manifest.yaml` changes that" }
+        var rows = [["NAME", "STATE", "REVISION", "ISOLATION", "REQUESTS", "RESTARTS", "SINCE", "URL"]]
+        for deployment in deployments {
+            let rollout = deployment.stage.map { " (\($0.rawValue))" } ?? ""
+            rows.append([
+                deployment.name, deployment.state + rollout, deployment.revision.map { "\($0)" } ?? "-",
+                deployment.isolation?.rawValue ?? "-", "\(deployment.requests)", "\(deployment.restarts)",
+                Output.time(deployment.createdAt), deployment.url,
+            ])
+        }
+        let reasons = deployments.compactMap { deployment in deployment.reason.map { "\(deployment.name): \($0)" } }
+        return ([Output.table(rows)] + reasons).joined(separator: "\n")
+    }
+}
+
+/// `berth logs`: what the app prints.
+struct LogsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "logs", abstract: "Show what an app prints.")
+
+    @Argument(help: "The deployment.")
+    var name: String
+
+    @Flag(name: .shortAndLong, help: "Go on with every new line.")
+    var follow = false
+
+    @Option(name: [.customShort("n"), .long], help: "How many of the last lines to begin with.")
+    var tail = 100
+
+    @Option(help: "A revision other than the one that serves.")
+    var revision: Int?
+
+    func run() async throws {
+        try await Connection.with(starting: false) { client in
+            let number = revision.map { "&revision=\($0)" } ?? ""
+            try await client.logs(name, query: "tail=\(max(0, tail))&follow=\(follow)\(number)") { bytes in
+                try FileHandle.standardOutput.write(contentsOf: Data(bytes))
+            }
+        }
+    }
+}
+
+/// `berth history`: the revisions.
+struct HistoryCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "history", abstract: "Show the revisions of a deployment, newest first.")
+
+    @Argument(help: "The deployment.")
+    var name: String
+
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        try await output.reporting {
+            try await Connection.with(starting: false) { client in
+                let revisions = try await client.revisions(name)
+                if output.isJSON {
+                    print(try Output.json(revisions))
+                    return
+                }
+                var rows = [["REVISION", "STATUS", "MADE", "BUNDLE", "ENVIRONMENT", ""]]
+                for revision in revisions {
+                    rows.append([
+                        "\(revision.number)", revision.status, Output.time(revision.createdAt),
+                        String(revision.bundle.prefix(8)), String(revision.environment.prefix(8)),
+                        revision.failure ?? "",
+                    ])
+                }
+                print(Output.table(rows))
+            }
+        }
+    }
+}
+
+/// `berth rollback`: traffic back to an earlier revision, by the same stages as a deploy.
+struct RollbackCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rollback", abstract: "Move the traffic back to an earlier revision.")
+
+    @Argument(help: "The deployment.")
+    var name: String
+
+    @Option(help: "The revision; the last one that had the traffic when left out.")
+    var to: Int?
+
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        try await output.reporting {
+            let progress = Progress(isQuiet: output.quiet)
+            try await Connection.with(starting: false) { client in
+                let begun = try await client.rollBack(name, to: to)
+                progress.say("\(name): back to revision \(begun.revision)")
+                let rollout = try await RolloutSession(progress: progress, client: client).follow(begun.id)
+                if output.isJSON { print(try Output.json(rollout)) }
+                if let failure = rollout.failure, rollout.status != "promoted" { throw Failure(failure) }
+                if !output.isJSON { print("revision \(rollout.revision) of \(name) serves") }
+            }
+        }
+    }
+}
+
+/// `berth cancel`: ends the rollout that runs.
+struct CancelCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cancel", abstract: "Cancel the rollout of a deployment; what serves goes on serving.")
+
+    @Argument(help: "The deployment.")
+    var name: String
+
+    func run() async throws {
+        try await Connection.with(starting: false) { client in
+            guard let id = try await client.deployment(name).rollout else {
+                throw BerthError(.notFound, "nothing of \(name) is being rolled out")
+            }
+            print("\(id): \(try await client.cancel(id).status)")
+        }
+    }
+}
+
+/// `berth destroy`: ends a deployment and removes everything of it.
+struct DestroyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "destroy", abstract: "End a deployment and remove its sandbox, revisions and logs.")
+
+    @Argument(help: "The deployment.")
+    var name: String
+
+    @Flag(name: .shortAndLong, help: "Do not ask.")
+    var yes = false
+
+    func run() async throws {
+        try await Connection.with(starting: false) { client in
+            _ = try await client.deployment(name)
+            guard try yes || Confirmation.ask("destroy \(name) and all its revisions?") else {
+                throw BerthError(.interrupted, "\(name) was not destroyed")
+            }
+            try await client.destroy(name)
+            print("\(name): destroyed")
+        }
+    }
+}
+
+/// A question on the terminal.
+enum Confirmation {
+    static func ask(_ question: String) throws -> Bool {
+        guard isatty(0) == 1 else {
+            throw BerthError(.usage, "this asks before it acts, and there is no terminal", suggestion: "add --yes")
+        }
+        FileHandle.standardError.write(Data("\(question) [y/N] ".utf8))
+        return ["y", "yes"].contains((readLine() ?? "").lowercased())
+    }
+}
