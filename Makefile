@@ -1,0 +1,35 @@
+# `make` lists the targets.
+SWIFT_RELEASE := -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+export PATH := $(CURDIR)/.build-tools/bin:$(PATH)
+
+.PHONY: help setup build release test check format bench-deploy clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: ## Install what the build and the tests need
+	@scripts/setup --dev
+
+build: setup ## Build for debugging
+	swift build
+
+release: ## Build berth, deploy and berth-agent for use
+	swift build $(SWIFT_RELEASE) --product berth
+	swift build $(SWIFT_RELEASE) --product deploy
+	swift build $(SWIFT_RELEASE) --product berth-agent
+
+check: setup ## Check the format
+	swift format lint --strict --recursive --parallel Sources Tests Package.swift
+
+test: check ## Run every check and test
+	swift build --build-tests --disable-index-store
+	swift test --skip-build --disable-index-store
+
+format: ## Format the sources
+	swift format --in-place --recursive --parallel Sources Tests Package.swift
+
+bench-deploy: release ## Measure deploys, templates and the gateway against their references
+	python3 Benchmarks/deploy.py --berth .build/release/berth
+
+clean: ## Remove what was built
+	rm -rf .build .build-tools

@@ -1,0 +1,134 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// A library target of ours: one folder in `Sources/`, the house settings, the named dependencies.
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// The tests of one library target: one folder in `Tests/`.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name), "BerthTestSupport"] + dependencies,
+        swiftSettings: strict)
+}
+
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+]
+
+let package = Package(
+    name: "berth-server",
+    products: [
+        .executable(name: "berth", targets: ["berth"]),
+        .executable(name: "berth-agent", targets: ["berth-agent"]),
+        .executable(name: "deploy", targets: ["deploy"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/stencilproject/Stencil", exact: "0.15.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
+    ],
+    targets: [
+        // C
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .target(name: "CPlatform"),
+
+        // Core
+        library("DeploymentCore"),
+
+        // Edge
+        library("ManifestParsing", ["CYAML", "DeploymentCore"]),
+        library("AppTemplates", ["DeploymentCore", .product(name: "Stencil", package: "Stencil")]),
+        library("CurlClient", ["CCurl", "DeploymentCore"]),
+        library("Artifacts", ["CurlClient", "DeploymentCore", "CPlatform", crypto]),
+        library(
+            "Environments",
+            ["DeploymentCore", "CPlatform", crypto, .product(name: "Subprocess", package: "swift-subprocess")]),
+        library("DeploymentStore", ["DeploymentCore", .product(name: "GRDB", package: "GRDB.swift")]),
+        library("E2BProtocol", ["DeploymentCore"]),
+        library("ControlAPI", ["DeploymentCore"]),
+        library("Sandboxes", ["CPlatform", "CurlClient", "DeploymentCore", "E2BProtocol"]),
+
+        // Provider
+        library("SandboxAgent", ["CPlatform", "DeploymentCore", "E2BProtocol"]),
+        library("LocalSandbox", ["CPlatform", "DeploymentCore", "Sandboxes"]),
+
+        // Runtime
+        library("HealthProbing", ["CurlClient", "DeploymentCore", "Sandboxes"]),
+        library("Gateway", ["DeploymentCore"] + nio),
+        library(
+            "Orchestration",
+            [
+                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
+                "ManifestParsing", "Sandboxes",
+            ]),
+
+        // API
+        library(
+            "ControlPlane",
+            [
+                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Environments", "Gateway",
+                "HealthProbing", "LocalSandbox", "Orchestration", "Sandboxes",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]),
+
+        // App
+        library(
+            "Commands",
+            [
+                "AppTemplates", "Artifacts", "CPlatform", "ControlAPI", "ControlPlane", "CurlClient", "Environments",
+                "ManifestParsing", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .executableTarget(name: "berth", dependencies: ["Commands"], swiftSettings: strict),
+        .executableTarget(name: "deploy", dependencies: ["Commands"], swiftSettings: strict),
+        .executableTarget(
+            name: "berth-agent", dependencies: ["SandboxAgent"], swiftSettings: strict,
+            // The agent runs inside any root filesystem, so it brings its own runtime and C library.
+            linkerSettings: [.unsafeFlags(["-static-executable"])]),
+
+        // Test
+        .target(name: "BerthTestSupport", dependencies: ["DeploymentCore", "CPlatform"], swiftSettings: strict),
+        .testTarget(name: "HouseTests", swiftSettings: strict),
+        tests("DeploymentCore"),
+        tests("ManifestParsing"),
+        tests("AppTemplates"),
+        tests("CurlClient"),
+        tests("Artifacts"),
+        tests("Environments"),
+        tests("DeploymentStore"),
+        tests("E2BProtocol"),
+        tests("SandboxAgent", ["Sandboxes"]),
+        tests("LocalSandbox", ["Sandboxes"]),
+        tests("HealthProbing"),
+        tests("Gateway", nio),
+        tests(
+            "Orchestration",
+            [
+                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
+                "Sandboxes",
+            ]),
+        tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
+    ]
+)
