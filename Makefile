@@ -22,8 +22,8 @@ check: setup ## Check the format
 	swift format lint --strict --recursive --parallel Sources Tests Package.swift
 
 test: check ## Run every check and test
-	swift build --build-tests --disable-index-store
-	swift test --skip-build --disable-index-store
+	swift build --build-tests
+	swift test --skip-build --no-parallel
 
 format: ## Format the sources
 	swift format --in-place --recursive --parallel Sources Tests Package.swift

@@ -1,35 +1,22 @@
 import DeploymentCore
 
 extension TemplateCatalog {
-    /// How the app of a manifest is started, and with which files.
+    /// How the app of a manifest is started, once its rendered and its own files are in the app folder.
     ///
-    /// `files` are the paths in the app folder, to tell a misspelt file name before a sandbox is made; empty when unknown.
+    /// An own app is started by a small launcher that imports it, tells ASGI from WSGI, and serves it with what is
+    /// installed; a command is started as it is. `files` are the paths in the app folder, to tell a misspelt file name
+    /// before a sandbox is made; empty when unknown.
     ///
-    /// - Throws: `BerthError(.invalidManifest)` for an own app's file that is not there, and as `render`.
+    /// - Throws: `BerthError(.invalidManifest)` for an own app's file that is not there.
     public func start(for manifest: Manifest, files: [String] = []) throws -> AppStart {
         switch manifest.server.app {
         case .template:
-            return AppStart(command: ["python", "launch.py"], files: try render(manifest))
-        case .own:
-            return try ownAppCommand(for: manifest, files: files)
-        case .command(let command):
-            return AppStart(command: command, workingDirectory: manifest.server.workingDirectory)
-        }
-    }
-
-    /// How an own app is started: by a small launcher that imports it, tells ASGI from WSGI, and serves it with what is
-    /// installed. A manifest with a command is started as it says.
-    ///
-    /// - Throws: `BerthError(.invalidManifest)` for a template, and for a file that is not among `files`.
-    public func ownAppCommand(for manifest: Manifest, files: [String]) throws -> AppStart {
-        switch manifest.server.app {
+            return AppStart(command: ["python", "launch.py"])
         case .own(let target):
             try OwnApp(target: target).check(among: files, workingDirectory: manifest.server.workingDirectory)
-            return AppStart(command: ["python", "berth_launch.py"], files: try render(manifest))
+            return AppStart(command: ["python", "berth_launch.py"])
         case .command(let command):
             return AppStart(command: command, workingDirectory: manifest.server.workingDirectory)
-        case .template(let name):
-            throw BerthError(.invalidManifest, "'\(name)' is a template, not an own app")
         }
     }
 

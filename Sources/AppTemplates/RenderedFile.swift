@@ -12,19 +12,16 @@ public struct RenderedFile: Sendable, Equatable {
     }
 }
 
-/// How an app is started: what to run, where, and which files that needs beside the user's own.
+/// How an app is started: what to run, and where.
 public struct AppStart: Sendable, Equatable {
     /// The program and its arguments; `python` is the environment's interpreter, found by `PATH`.
     public let command: [String]
     /// Where it runs, relative to the app folder; nil is the app folder itself.
     public let workingDirectory: String?
-    /// Files to write into the app folder before.
-    public let files: [RenderedFile]
 
     /// Creates a start.
-    public init(command: [String], workingDirectory: String? = nil, files: [RenderedFile] = []) {
+    public init(command: [String], workingDirectory: String? = nil) {
         self.command = command
         self.workingDirectory = workingDirectory
-        self.files = files
     }
 }

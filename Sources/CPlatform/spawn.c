@@ -118,13 +118,6 @@ int berth_pidfd_wait(int pidfd, int milliseconds) {
     return result < 0 ? -errno : result;
 }
 
-int berth_flock(int fd, int operation) {
-    int result;
-    do result = flock(fd, operation);
-    while (result < 0 && errno == EINTR);
-    return result < 0 ? -errno : 0;
-}
-
 int berth_memory_file(const char *label) {
     int fd = memfd_create(label, MFD_CLOEXEC);
     return fd < 0 ? -errno : fd;

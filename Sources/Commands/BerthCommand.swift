@@ -63,6 +63,16 @@ struct OutputOptions: ParsableArguments {
             throw Failure(error.problem, isJSON: isJSON)
         }
     }
+
+    /// Prints a rollout where JSON was asked for, and ends with its failure when it has one.
+    func finish(_ rollout: RolloutResource) throws {
+        if isJSON { print(try Output.json(rollout)) }
+        guard let failure = rollout.problem else { return }
+        if !isJSON { throw Failure(failure) }
+        // The document on standard output has the failure in it; a second one would make both unreadable.
+        Failure(failure).print()
+        throw ExitCode(failure.code.exitCode)
+    }
 }
 
 /// The manifest and what is laid over it.

@@ -45,7 +45,8 @@ public enum CommandLineTool {
 /// A problem that ends the command; printed for people, or as JSON where that was asked for.
 struct Failure: Error {
     let problem: Problem
-    var isJSON = false
+    /// Whether standard output gets the problem as JSON: where that was asked for and nothing else stands there.
+    let isJSON: Bool
 
     init(_ problem: Problem, isJSON: Bool = false) {
         self.problem = problem

@@ -18,21 +18,27 @@ struct RolloutSession {
             progress.doing("files", file.path)
             try await client.upload(file.source, size: file.size, sha256: file.sha256)
         }
-        let elapsed = (ContinuousClock.now - start).components
         let detail = sent.isEmpty ? "\(files.count) unchanged" : "\(sent.count) of \(files.count) sent"
-        progress.done(
-            "files", Double(elapsed.seconds) * 1_000 + Double(elapsed.attoseconds) / 1e15, detail, reused: sent.isEmpty)
+        progress.done("files", (ContinuousClock.now - start).milliseconds, detail, reused: sent.isEmpty)
     }
 
     /// Submits and follows until the verdict.
     func run(_ request: DeployRequest, isWaiting: Bool = true) async throws -> RolloutResource {
+        let interrupt = Interrupt()
+        defer { interrupt.end() }
         let rollout = try await client.submit(request)
         guard isWaiting else { return rollout }
-        return try await follow(rollout.id)
+        return try await follow(rollout.id, interrupt)
     }
 
-    /// Follows a rollout; when this task is cancelled, so is the rollout.
+    /// Follows a rollout that was begun elsewhere; Ctrl-C cancels it.
     func follow(_ id: String) async throws -> RolloutResource {
+        let interrupt = Interrupt()
+        defer { interrupt.end() }
+        return try await follow(id, interrupt)
+    }
+
+    private func follow(_ id: String, _ interrupt: Interrupt) async throws -> RolloutResource {
         do {
             return try await withThrowingTaskGroup(of: RolloutResource?.self) { group in
                 group.addTask { [client, progress] in try await client.follow(id) { progress.show($0) } }
@@ -44,7 +50,7 @@ struct RolloutSession {
                     return nil
                 }
                 group.addTask {
-                    await Interrupt.wait()
+                    await interrupt.wait()
                     throw CancellationError()
                 }
                 defer { group.cancelAll() }
@@ -54,25 +60,39 @@ struct RolloutSession {
                 throw CancellationError()
             }
         } catch is CancellationError {
-            progress.say("interrupted, undoing…")
+            interrupt.end()
+            progress.say("interrupted, undoing… (Ctrl-C again leaves it to the control plane)")
             return try await Task { [client] in try await client.cancel(id) }.value
         }
     }
 }
 
-/// Ctrl-C and SIGTERM as something to wait for.
-enum Interrupt {
+/// Ctrl-C and SIGTERM as something to wait for, from its creation until `end()`.
+final class Interrupt: Sendable {
+    private let signals = AsyncStream<Void>.makeStream()
+    private let sources: Locked<[any DispatchSourceSignal]>
+    private static let numbers = [SIGINT, SIGTERM]
+
+    init() {
+        let continuation = signals.continuation
+        sources = Locked(
+            Self.numbers.map { number in
+                signal(number, SIG_IGN)
+                let source = DispatchSource.makeSignalSource(signal: number)
+                source.setEventHandler { continuation.yield() }
+                source.resume()
+                return source
+            })
+    }
+
     /// Returns at the first signal, or when the waiting task is cancelled.
-    static func wait() async {
-        let signals = AsyncStream<Void>.makeStream()
-        let sources = [SIGINT, SIGTERM].map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number)
-            source.setEventHandler { signals.continuation.yield() }
-            source.resume()
-            return source
-        }
-        for await _ in signals.stream { break }
-        for source in sources { source.cancel() }
+    func wait() async {
+        for await _ in signals.stream { return }
+    }
+
+    /// Gives the signals back their usual meaning.
+    func end() {
+        sources.withLock { $0.forEach { $0.cancel() } }
+        for number in Self.numbers { signal(number, SIG_DFL) }
     }
 }

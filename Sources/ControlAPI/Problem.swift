@@ -28,17 +28,19 @@ public struct Problem: Codable, Sendable, Equatable, Error, CustomStringConverti
         status = code.httpStatus
     }
 
-    /// Puts an error on the wire; `output` is what the app printed last.
+    /// Puts an error on the wire, without what a terminal would obey; `output` is what the app printed last.
     public init(_ error: any Error, output: String? = nil) {
         guard let error = error as? BerthError else {
             self.init(
-                code: error is CancellationError ? .interrupted : .internalError, title: "\(error)", detail: output)
+                code: error is CancellationError ? .interrupted : .internalError,
+                title: VisibleText.of("\(error)"), detail: output.map(VisibleText.of))
             return
         }
         let causes = error.cause.map { "\($0)" }
         let detail = [causes, output].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: "\n")
         self.init(
-            code: error.code, title: error.message, suggestion: error.suggestion, detail: detail.isEmpty ? nil : detail)
+            code: error.code, title: VisibleText.of(error.message), suggestion: error.suggestion.map(VisibleText.of),
+            detail: detail.isEmpty ? nil : VisibleText.of(detail))
     }
 }
 

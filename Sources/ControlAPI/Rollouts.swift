@@ -63,10 +63,6 @@ public struct RolloutResource: Codable, Sendable, Equatable {
     public var failure: Problem?
     /// Where predictions go once promoted.
     public var url: String?
-    /// The body of an example request.
-    public var example: String?
-    /// How far the sandbox is isolated.
-    public var isolation: Isolation?
     /// When it began, in milliseconds since 1970.
     public var startedAt: Int64
     /// When it ended.
@@ -76,7 +72,7 @@ public struct RolloutResource: Codable, Sendable, Equatable {
     public init(
         id: String, deployment: String, revision: Int, kind: String, status: String, stage: RolloutStage,
         stages: [StageReport] = [], smoke: [SmokeReport] = [], failure: Problem? = nil, url: String? = nil,
-        example: String? = nil, isolation: Isolation? = nil, startedAt: Int64, finishedAt: Int64? = nil
+        startedAt: Int64, finishedAt: Int64? = nil
     ) {
         self.id = id
         self.deployment = deployment
@@ -88,10 +84,18 @@ public struct RolloutResource: Codable, Sendable, Equatable {
         self.smoke = smoke
         self.failure = failure
         self.url = url
-        self.example = example
-        self.isolation = isolation
         self.startedAt = startedAt
         self.finishedAt = finishedAt
+    }
+}
+
+extension RolloutResource {
+    /// Why it is not promoted; nil when it is, or still runs.
+    public var problem: Problem? {
+        switch status {
+        case "promoted", "running": nil
+        default: failure ?? Problem(code: .internalError, title: "the rollout ended as \(status)")
+        }
     }
 }
 
@@ -138,8 +142,8 @@ public struct SmokeReport: Codable, Sendable, Equatable {
         self.passed = passed
         self.milliseconds = milliseconds
         self.status = status
-        self.failures = failures
-        self.response = response
+        self.failures = failures.map(VisibleText.of)
+        self.response = response.map(VisibleText.of)
     }
 }
 

@@ -11,6 +11,7 @@ import HealthProbing
 import Hummingbird
 import LocalSandbox
 import Logging
+import NIOCore
 import Orchestration
 import Sandboxes
 import ServiceLifecycle
@@ -37,8 +38,16 @@ public struct ControlPlane: Sendable {
     /// - Throws: `conflict` when another control plane has this home, or a port is taken.
     public func run(ready: @escaping @Sendable (Endpoint) -> Void) async throws {
         let token = try Token.load(from: configuration)
+        var home = stat()
+        guard stat(configuration.home, &home) == 0, home.st_mode & 0o022 == 0, home.st_uid == geteuid() else {
+            throw BerthError(
+                .internalError, "\(configuration.home) belongs to or can be written by others",
+                suggestion: "chmod 700 \(configuration.home), or set BERTH_HOME to a folder of yours")
+        }
         let lock = try HomeLock(configuration.path("serve.lock"))
         defer { lock.release() }
+        // What an earlier one left behind would send clients to a port that is not ours.
+        Endpoint.remove(from: configuration)
         let curl = CurlClient()
         defer { curl.close() }
         let gateway = Gateway(
@@ -48,27 +57,45 @@ public struct ControlPlane: Sendable {
             let provider = LocalProvider(
                 folder: configuration.path("sandboxes"), agent: configuration.agent,
                 isolation: configuration.isolation, client: curl,
-                announce: { FileHandle.standardError.write(Data("\($0)\n".utf8)) })
-            let workshop = try await workshop(provider, gateway, gatewayPort, curl)
+                announce: Self.log)
+            let uv = try Uv.locate(home: configuration.home, environment: environment)
+            let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)
+            try await environments.removeLeftovers()
+            let workshop = try workshop(provider, environments, gateway, gatewayPort, curl)
             let service = DeploymentService(workshop: workshop)
             let isolation = try await provider.capabilities().isolation
-            try await service.recover()
-            let stop = try await serve(service, workshop.blobs, token, gatewayPort, isolation, ready)
-            await service.close(removingSandboxes: stop.isRemovingSandboxes)
+            for failure in try await service.recover() { Self.log(failure) }
+            let stop = Locked(Stop())
+            let serving: Result<Void, any Error>
+            do {
+                serving = .success(
+                    try await serve(service, workshop.blobs, token, gatewayPort, isolation, stop, ready))
+            } catch {
+                serving = .failure(error)
+            }
+            // However the serving ended: no work is left, requests in flight are answered, then sandboxes may go.
+            await service.close()
+            await environments.close()
+            await gateway.stop(grace: Self.stopGrace)
+            if stop.withLock(\.isRemovingSandboxes) {
+                for failure in await service.removeSandboxes() { Self.log(failure) }
+            }
+            try serving.get()
         } catch {
             await gateway.stop(grace: .zero)
             throw error
         }
-        await gateway.stop(grace: Self.stopGrace)
+    }
+
+    private static func log(_ text: String) {
+        FileHandle.standardError.write(Data("berth: \(VisibleText.of(text))\n".utf8))
     }
 
     private func workshop(
-        _ provider: any SandboxProvider, _ gateway: Gateway, _ gatewayPort: Int, _ curl: CurlClient
-    ) async throws -> Workshop {
+        _ provider: any SandboxProvider, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
+        _ curl: CurlClient
+    ) throws -> Workshop {
         let now: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1_000) }
-        let uv = try Uv.locate(home: configuration.home, environment: environment)
-        let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)
-        try await environments.removeLeftovers()
         let blobs = try BlobStore(folder: configuration.path("blobs"), curl: curl)
         return Workshop(
             store: try DeploymentStore(path: configuration.path("berth.sqlite")), provider: provider,
@@ -80,6 +107,16 @@ public struct ControlPlane: Sendable {
             smoke: SmokeRunner(client: curl), logs: try LogBook(folder: configuration.path("logs"), now: now), now: now)
     }
 
+    /// Ends rollouts and supervision at the beginning of a stop.
+    private struct WorkEnd: Service {
+        let service: DeploymentService
+
+        func run() async throws {
+            try await gracefulShutdown()
+            await service.close()
+        }
+    }
+
     /// How the serving ended.
     private struct Stop: Sendable {
         var isRemovingSandboxes = false
@@ -87,9 +124,8 @@ public struct ControlPlane: Sendable {
 
     private func serve(
         _ service: DeploymentService, _ blobs: BlobStore, _ token: String, _ gatewayPort: Int,
-        _ isolation: Isolation, _ ready: @escaping @Sendable (Endpoint) -> Void
-    ) async throws -> Stop {
-        let stop = Locked(Stop())
+        _ isolation: Isolation, _ stop: Locked<Stop>, _ ready: @escaping @Sendable (Endpoint) -> Void
+    ) async throws {
         let stopRequested = AsyncStream<Void>.makeStream()
         let routes = Routes(
             service: service,
@@ -113,24 +149,38 @@ public struct ControlPlane: Sendable {
                 let endpoint = Endpoint(
                     apiPort: channel.localAddress?.port ?? configuration.apiPort, gatewayPort: gatewayPort,
                     pid: getpid())
-                try? endpoint.write(to: configuration)
-                ready(endpoint)
+                do {
+                    try endpoint.write(to: configuration)
+                    ready(endpoint)
+                } catch {
+                    Self.log("cannot write server.json, so no client will find this control plane: \(error)")
+                    stopRequested.continuation.yield()
+                }
             },
             logger: logger)
         var group = ServiceGroupConfiguration(
-            services: [.init(service: application)], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            // Stopped in reverse: work ends first, so that those who follow it hear the verdict.
+            services: [.init(service: application), .init(service: WorkEnd(service: service))],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace
         let services = ServiceGroup(configuration: group)
         defer { Endpoint.remove(from: configuration) }
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await services.run() }
+            tasks.addTask {
+                do {
+                    try await services.run()
+                } catch let error as IOError where error.errnoCode == EADDRINUSE {
+                    throw BerthError(
+                        .conflict, "port \(configuration.apiPort) is already taken on \(Configuration.host)",
+                        suggestion: "end what listens there, or set BERTH_API_PORT to another port")
+                }
+            }
             tasks.addTask {
                 for await _ in stopRequested.stream { await services.triggerGracefulShutdown() }
             }
             try await tasks.next()
             tasks.cancelAll()
         }
-        return stop.withLock { $0 }
     }
 }
 

@@ -43,21 +43,7 @@ public enum Token {
         try FileManager.default.createDirectory(
             atPath: configuration.home, withIntermediateDirectories: true,
             attributes: [.posixPermissions: 0o700])
-        let descriptor = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
-        if descriptor >= 0 {
-            var generator = SystemRandomNumberGenerator()
-            let token = (0..<4).map { _ in
-                let word = String(generator.next() as UInt64, radix: 16)
-                return String(repeating: "0", count: 16 - word.count) + word
-            }.joined()
-            let written = token.withCString { write(descriptor, $0, strlen($0)) }
-            close(descriptor)
-            guard written == token.utf8.count else {
-                unlink(path)
-                throw BerthError(.storageFull, "cannot write \(path)", suggestion: "free some space under BERTH_HOME")
-            }
-            return token
-        }
+        if access(path, F_OK) != 0 { try make(path) }
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & 0o077 == 0 else {
             throw BerthError(
@@ -67,6 +53,26 @@ public enum Token {
             throw BerthError(.internalError, "the token file \(path) is damaged", suggestion: "remove it and try again")
         }
         return text
+    }
+
+    /// Makes the file whole or not at all; when two make it at once, the first one counts.
+    private static func make(_ path: String) throws {
+        var generator = SystemRandomNumberGenerator()
+        let token = (0..<4).map { _ in
+            let word = String(generator.next() as UInt64, radix: 16)
+            return String(repeating: "0", count: 16 - word.count) + word
+        }.joined()
+        let draft = "\(path).\(getpid())"
+        defer { unlink(draft) }
+        let descriptor = open(draft, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0o600)
+        let written = token.withCString { descriptor < 0 ? -1 : write(descriptor, $0, strlen($0)) }
+        let isSynced = descriptor >= 0 && fsync(descriptor) == 0
+        if descriptor >= 0 { close(descriptor) }
+        guard written == token.utf8.count, isSynced, link(draft, path) == 0 || errno == EEXIST else {
+            throw BerthError(
+                .storageFull, "cannot write \(path): \(String(cString: strerror(errno)))",
+                suggestion: "make room under BERTH_HOME, or set it to a folder of yours")
+        }
     }
 
     /// Compares in a time that does not depend on where the texts differ.

@@ -24,7 +24,9 @@ struct LocalEnvironments: EnvironmentBuilding {
     func environment(
         lock: String, python: String?, progress: @escaping @Sendable (String) -> Void
     ) async throws -> BuiltEnvironment {
-        let environment = try await store.environment(for: try Lock(parsing: lock)) { progress($0.text) }
+        let environment = try await store.environment(for: try Lock(parsing: lock), python: python) {
+            progress($0.text)
+        }
         return BuiltEnvironment(
             digest: environment.digest, folder: environment.path, interpreterFolder: environment.interpreterPrefix,
             packages: environment.packages, isReused: environment.reused)

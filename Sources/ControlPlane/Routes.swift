@@ -5,6 +5,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 import Orchestration
+import ServiceLifecycle
 
 /// The HTTP API: each route decodes, makes one call and encodes.
 struct Routes: Sendable {
@@ -97,12 +98,15 @@ struct Routes: Sendable {
             let name = try context.parameters.require("name")
             _ = try await service.deployment(name)
             let query = request.uri.queryParameters
-            let tail = query["tail"].flatMap { Int($0) } ?? 100
+            let tail = min(max(query["tail"].flatMap { Int($0) } ?? 100, 0), LogBook.maximumTail)
             let revision = query["revision"].flatMap { Int($0) }
             let following = query["follow"] == "true"
             return stream(request, type: "text/plain; charset=utf-8") { deliver in
-                try await service.logs(
-                    of: name, revision: revision, tail: tail, following: following, deliver)
+                // A stop must not wait for somebody who only looks on; rollouts end before their followers do.
+                try await cancelWhenGracefulShutdown {
+                    try await service.logs(
+                        of: name, revision: revision, tail: tail, following: following, deliver)
+                }
             }
         }
     }

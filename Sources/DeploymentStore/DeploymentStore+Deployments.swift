@@ -14,13 +14,14 @@ extension DeploymentStore {
         }
     }
 
-    /// Forgets the tests that ended, but for the `keeping` newest.
-    public func forgetTests(keeping: Int) throws {
+    /// Forgets the tests that ended, but for the `keeping` newest; returns the names of the forgotten.
+    @discardableResult public func forgetTests(keeping: Int) throws -> [String] {
         try write("forget old tests") { database in
             let ended = try DeploymentRecord.filter(Column("isEphemeral") == true)
                 .filter(sql: "name NOT IN (SELECT deployment FROM rollout WHERE status = 'running')")
                 .order(Column("createdAt").desc).fetchAll(database)
             for deployment in ended.dropFirst(keeping) { try deployment.delete(database) }
+            return ended.dropFirst(keeping).map(\.name)
         }
     }
 
@@ -56,8 +57,17 @@ extension DeploymentStore {
     }
 
     /// Makes `replica` the only one of its deployment.
+    ///
+    /// - Throws: `conflict` when another revision has the traffic by now.
     public func replaceReplica(with replica: ReplicaRecord) throws {
-        try write("record the replica of \(replica.deployment)") { try Self.replace(replica, $0) }
+        try write("record the replica of \(replica.deployment)") { database in
+            let deployment = try DeploymentRecord.fetchOne(database, key: replica.deployment)
+            guard deployment?.activeRevision == replica.revision else {
+                throw BerthError(
+                    .conflict, "revision \(replica.revision) of \(replica.deployment) is not active any more")
+            }
+            try Self.replace(replica, database)
+        }
     }
 
     static func replace(_ replica: ReplicaRecord, _ database: Database) throws {

@@ -88,6 +88,9 @@ extension DeploymentStore {
             try database.execute(
                 sql: "UPDATE revision SET status = 'active' WHERE deployment = ? AND number = ?",
                 arguments: [rollout.deployment, rollout.revision])
+            guard database.changesCount == 1 else {
+                throw BerthError(.notFound, "revision \(rollout.revision) of \(rollout.deployment) does not exist")
+            }
             try database.execute(
                 sql: "UPDATE deployment SET activeRevision = ? WHERE name = ?",
                 arguments: [rollout.revision, rollout.deployment])

@@ -39,6 +39,8 @@ public final class LocalProvider: SandboxProvider {
         var children: [String: Child] = [:]
         /// The ports of sandboxes without a network of their own.
         var ports: [String: Int] = [:]
+        /// Sandboxes that are being removed.
+        var ending: [String: Task<Void, any Error>] = [:]
     }
 
     /// Creates a provider; nothing is touched before the first call.
@@ -81,10 +83,16 @@ public final class LocalProvider: SandboxProvider {
         try await Blocking.run {
             guard let entries = try? FileManager.default.contentsOfDirectory(atPath: self.folder) else { return [] }
             for name in entries where name.hasPrefix(SandboxFolder.draftPrefix) { self.sweepDraft(name) }
-            return try entries.filter(SandboxFolder.isValid).sorted().compactMap { id in
+            return entries.filter(SandboxFolder.isValid).sorted().compactMap { id in
                 let folder = self.sandboxFolder(id)
-                guard let state = try folder.state() else { return nil }
-                return SandboxRecord(id: id, labels: state.labels, isAlive: Self.process(of: state, folder) != nil)
+                do {
+                    guard let state = try folder.state() else { return nil }
+                    return SandboxRecord(id: id, labels: state.labels, isAlive: Self.process(of: state, folder) != nil)
+                } catch {
+                    // Ours by its place and unreadable, as after a power cut: it serves nobody and can be removed.
+                    let labels = SandboxLabels(deployment: "", nonce: "", rollout: "")
+                    return SandboxRecord(id: id, labels: labels, isAlive: false)
+                }
             }
         }
     }
@@ -126,7 +134,17 @@ public final class LocalProvider: SandboxProvider {
         guard !withShared({ $0.busy.contains(id) }) else {
             throw BerthError(.conflict, "the sandbox \(id) is still being made")
         }
-        try await remove(id)
+        // Those who ask while it ends wait for the same end: two removals would trip over each other.
+        let ending = withShared { shared in
+            if let ending = shared.ending[id] { return ending }
+            let ending = Task {
+                defer { self.withShared { $0.ending[id] = nil } }
+                try await self.remove(id)
+            }
+            shared.ending[id] = ending
+            return ending
+        }
+        try await ending.value
     }
 }
 

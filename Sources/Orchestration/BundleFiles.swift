@@ -14,12 +14,15 @@ enum BundleFiles {
         var seen: Set<String> = []
         for file in files {
             let parts = file.path.split(separator: "/", omittingEmptySubsequences: false)
-            let isInside = !file.path.isEmpty && !parts.contains { ["", ".", ".."].contains($0) }
+            // Smoke files never enter the app folder; theirs is only the name that the manifest gives them.
+            let isInside =
+                file.role == .smoke || (!file.path.isEmpty && !parts.contains { ["", ".", ".."].contains($0) })
+            let isRooted = file.root.map { file.path.hasPrefix("\($0)/") && !$0.isEmpty } ?? true
             let isClean = !file.path.unicodeScalars.contains { $0.properties.generalCategory == .control }
-            guard isInside, isClean, file.path.utf8.count <= 1_024 else {
+            guard isInside, isRooted, isClean, file.path.utf8.count <= 1_024 else {
                 throw BerthError(.artifact, "the path \(file.path) does not stay inside the app folder")
             }
-            guard seen.insert(file.path).inserted else {
+            guard seen.insert(file.role == .smoke ? "smoke:\(file.path)" : file.path).inserted else {
                 throw BerthError(.artifact, "two files claim the path \(file.path)")
             }
             guard file.sha256.utf8.count == 64, file.sha256.utf8.allSatisfy(isHexDigit) else {

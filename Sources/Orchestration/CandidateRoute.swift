@@ -12,17 +12,17 @@ struct CandidateRoute: Sendable {
     let workshop: Workshop
     let replica: Replica
 
-    /// Runs the tests in order; returns how many failed.
-    func run(_ tests: [SmokeTest], _ report: (SmokeReport) throws -> Void) async throws -> Int {
-        guard !tests.isEmpty else { return 0 }
+    /// Runs the tests in order; returns those that failed.
+    func run(_ tests: [SmokeTest], _ report: (SmokeReport) throws -> Void) async throws -> [SmokeReport] {
+        guard !tests.isEmpty else { return [] }
         let name = "candidate-\(Identifier.random(32))"
         _ = workshop.gateway.publish(name, replica.upstream)
         defer { _ = workshop.gateway.withdraw(name) }
-        var failed = 0
+        var failed: [SmokeReport] = []
         for test in tests {
             try Task.checkCancellation()
             let result = await run(test, under: name)
-            if !result.passed { failed += 1 }
+            if !result.passed { failed.append(result) }
             try report(result)
         }
         return failed

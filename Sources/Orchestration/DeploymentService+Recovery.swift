@@ -8,18 +8,34 @@ extension DeploymentService {
     /// Brings the world back to what the store says, after a stop or a crash at any point.
     ///
     /// Rollouts that did not commit are undone, active revisions are adopted or started again, and every sandbox of
-    /// ours that serves nothing is removed. Running it twice changes nothing.
-    public func recover() async throws {
+    /// ours that serves nothing is removed. Called once, before anything else. One deployment that cannot be brought
+    /// back does not keep the others down.
+    /// - Returns: what could not be done, for the log.
+    public func recover() async throws -> [String] {
         for rollout in try workshop.store.runningRollouts() { try interrupt(rollout) }
         let sandboxes = try await workshop.provider.list()
         var kept: Set<String> = []
+        var failures: [String] = []
         for deployment in try workshop.store.deployments() {
-            if let sandbox = try await recover(deployment, sandboxes) { kept.insert(sandbox) }
+            do {
+                if let sandbox = try await recover(deployment, sandboxes) { kept.insert(sandbox) }
+            } catch let error as Unreadable {
+                // It may serve well under the version that wrote it: what we do not understand we do not remove.
+                if let sandbox = error.sandbox { kept.insert(sandbox) }
+                failures.append("revision of \(deployment.name) is not understood: \(error.cause)")
+            } catch {
+                failures.append("deployment \(deployment.name) was not brought back: \(error)")
+            }
         }
         for sandbox in sandboxes where !kept.contains(sandbox.id) {
-            try await workshop.provider.destroy(sandbox.id)
+            do {
+                try await workshop.provider.destroy(sandbox.id)
+            } catch {
+                failures.append("sandbox \(sandbox.id) was not removed: \(error)")
+            }
         }
-        try workshop.store.forgetTests(keeping: Self.rememberedTests)
+        forgetTests()
+        return failures
     }
 
     private func interrupt(_ rollout: RolloutRecord) throws {
@@ -42,8 +58,13 @@ extension DeploymentService {
         guard let number = deployment.activeRevision,
             let record = try workshop.store.revision(number, of: deployment.name)
         else { return nil }
-        let snapshot = try Snapshot(record)
         let replica = try workshop.store.replica(of: deployment.name)
+        let snapshot: Snapshot
+        do {
+            snapshot = try Snapshot(record)
+        } catch {
+            throw Unreadable(sandbox: replica?.sandbox, cause: error)
+        }
         if let replica, sandboxes.contains(where: { $0.id == replica.sandbox && $0.isAlive }),
             let adopted = try? await adopt(replica, snapshot)
         {
@@ -53,16 +74,23 @@ extension DeploymentService {
         }
         let supervisor = Supervisor(
             workshop: workshop, tasks: tasks, restarting: snapshot, because: "the control plane was started again")
-        workshop.gateway.announce(deployment.name, stage: RolloutStage.sandbox.rawValue)
+        // Its route exists and answers 503 until the new replica takes it: clients come back, a 404 would send them away.
+        workshop.gateway.publish(deployment.name, .absent(snapshot))
         supervisor.begin()
         adopt(supervisor, as: deployment.name)
         return nil
+    }
+
+    /// A revision that this version cannot read.
+    private struct Unreadable: Error {
+        let sandbox: String?
+        let cause: any Error
     }
 
     private func adopt(_ record: ReplicaRecord, _ snapshot: Snapshot) async throws -> Replica {
         let sandbox = try await workshop.provider.adopt(record.sandbox)
         let process = try await sandbox.process(tagged: Replica.processTag)
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "adopted")
-        return launcher.capture(process, in: sandbox, tasks: tasks)
+        return launcher.capture(process, in: sandbox, output: launcher.makeOutput(), tasks: tasks)
     }
 }

@@ -11,12 +11,18 @@ import Sandboxes
 public actor DeploymentService {
     /// Ended tests that stay readable.
     static let rememberedTests = 20
+    /// How long requests in flight may take when their deployment is destroyed.
+    static let destroyGrace = Duration.seconds(5)
 
     nonisolated let workshop: Workshop
     /// Reads output and supervises replicas.
     nonisolated let tasks = OwnedTasks()
     private var rollouts: [String: Task<Void, Never>] = [:]
     private var supervisors: [String: Supervisor] = [:]
+    /// Deployments that are being destroyed; nothing new begins on them.
+    private var ending: Set<String> = []
+    /// Endings that the store could not take, to be written once it can.
+    private var unrecorded: [String: RolloutRecord] = [:]
 
     /// Creates the service; `recover()` has to run before anything else is asked.
     public init(workshop: Workshop) {
@@ -43,6 +49,7 @@ public actor DeploymentService {
         manifest.env.merge(request.environment) { _, flag in flag }
         try BundleFiles.check(request.files)
         let isTest = request.kind == .test
+        if !isTest { try prepareToBegin(on: manifest.name) }
         let id = Identifier.random(16)
         let record = RolloutRecord(
             id: "rol_\(id)", deployment: isTest ? "test-\(id)" : manifest.name, revision: 0,
@@ -64,7 +71,8 @@ public actor DeploymentService {
     ///
     /// - Throws: `not_found` when there is no such revision or nothing to go back to.
     public func rollBack(_ name: String, to number: Int?) throws -> RolloutResource {
-        guard let deployment = try workshop.store.deployment(name) else { throw Self.unknown(name) }
+        let deployment = try listed(name)
+        try prepareToBegin(on: name)
         let candidates = try workshop.store.revisions(of: name).filter { $0.status == .superseded }
         let target: RevisionRecord
         if let number {
@@ -99,11 +107,27 @@ public actor DeploymentService {
     /// Cancels a rollout and waits until everything of it is undone; one that has ended is no error.
     public func cancel(_ id: String) async throws -> RolloutResource {
         guard try workshop.store.rollout(id) != nil else { throw Self.unknownRollout(id) }
+        recordEndings()
         if let task = rollouts[id] {
             task.cancel()
             await task.value
         }
         return try rollout(id)
+    }
+
+    private func prepareToBegin(on name: String) throws {
+        recordEndings()
+        guard !ending.contains(name) else {
+            throw BerthError(.conflict, "deployment \(name) is being destroyed", suggestion: "try again in a moment")
+        }
+    }
+
+    private func recordEndings() {
+        for (id, record) in unrecorded {
+            let reporter = RolloutReporter(rollout: id, workshop: workshop)
+            let event = RolloutEvent.progress(record.stage, record.status.rawValue)
+            if (try? workshop.store.finish(record, event: reporter.event(event))) != nil { unrecorded[id] = nil }
+        }
     }
 
     private func begin(_ rollout: RolloutRecord, _ revision: RevisionRecord) {
@@ -117,6 +141,7 @@ public actor DeploymentService {
                 self.fail(rollout, reporter, error)
             }
             self.rollouts[rollout.id] = nil
+            if rollout.kind == .test { self.forgetTests() }
             self.workshop.changed.notify()
         }
     }
@@ -138,7 +163,7 @@ public actor DeploymentService {
     private func retire(_ old: Supervisor, _ drain: DrainHandle?, within limit: Duration) {
         let provider = workshop.provider
         tasks.start {
-            await old.stop()
+            await old.stop("stopped: another revision has the traffic")
             _ = await drain?.wait(upTo: limit)
             guard let id = old.currentSandbox else { return }
             // What is left is found again by its labels at the next start.
@@ -149,7 +174,9 @@ public actor DeploymentService {
     private func fail(_ rollout: RolloutRecord, _ reporter: RolloutReporter, _ error: any Error) {
         let failure = error as? FailureWithOutput
         let cause = failure?.error ?? error
-        if Task.isCancelled || cause is CancellationError {
+        if let undoing = cause as? UndoFailure {
+            finish(rollout, reporter, Task.isCancelled ? .cancelled : .failed, Problem(undoing.error))
+        } else if Task.isCancelled || cause is CancellationError {
             let problem = Problem(code: .interrupted, title: "the rollout was cancelled, everything of it is undone")
             finish(rollout, reporter, .cancelled, problem)
         } else {
@@ -173,13 +200,14 @@ public actor DeploymentService {
         do {
             try workshop.store.finish(ended, event: reporter.event(.progress(ended.stage, status.rawValue)))
         } catch {
-            // The row stays `running` and the next start undoes it again; who waits for it is told at least once.
             unrecorded[rollout.id] = ended
         }
     }
 
-    /// Endings that the store could not take.
-    private var unrecorded: [String: RolloutRecord] = [:]
+    func forgetTests() {
+        let forgotten = (try? workshop.store.forgetTests(keeping: Self.rememberedTests)) ?? []
+        for name in forgotten { workshop.logs.remove(name) }
+    }
 
     // MARK: replicas
 
@@ -195,14 +223,16 @@ public actor DeploymentService {
     ///
     /// - Throws: `not_found` when there is none of that name.
     public func destroy(_ name: String) async throws {
-        guard try workshop.store.deployment(name) != nil else { throw Self.unknown(name) }
+        _ = try listed(name)
+        try prepareToBegin(on: name)
+        ending.insert(name)
+        defer { ending.remove(name) }
         for rollout in try workshop.store.runningRollouts(of: name) { _ = try await cancel(rollout.id) }
-        let drain = workshop.gateway.withdraw(name)
-        if let supervisor = supervisors.removeValue(forKey: name) {
-            await supervisor.stop()
-            _ = await drain?.wait(upTo: .seconds(5))
-            if let id = supervisor.currentSandbox { try await workshop.provider.destroy(id) }
-        }
+        // First the one that could publish, then what it published.
+        await supervisors[name]?.stop("stopped: the deployment is destroyed")
+        supervisors[name] = nil
+        let drain = workshop.traffic.withLock { _ in workshop.gateway.withdraw(name) }
+        _ = await drain?.wait(upTo: Self.destroyGrace)
         for record in try await workshop.provider.list() where record.labels.deployment == name {
             try await workshop.provider.destroy(record.id)
         }
@@ -211,17 +241,30 @@ public actor DeploymentService {
         workshop.logs.remove(name)
     }
 
-    /// Stops all work here; the sandboxes go on serving unless `removingSandboxes`.
-    public func close(removingSandboxes: Bool) async {
-        for (_, task) in rollouts {
-            task.cancel()
-            await task.value
-        }
-        for (_, supervisor) in supervisors { await supervisor.stop() }
+    /// Stops all work here: rollouts are cancelled and undone, the sandboxes go on serving.
+    public func close() async {
+        for task in rollouts.values { task.cancel() }
+        for task in rollouts.values { await task.value }
+        for supervisor in supervisors.values { await supervisor.stop() }
         supervisors = [:]
         await tasks.close()
-        guard removingSandboxes else { return }
-        for record in (try? await workshop.provider.list()) ?? [] { try? await workshop.provider.destroy(record.id) }
+    }
+
+    /// Removes every sandbox of ours; returns those that would not go, with the reason.
+    public func removeSandboxes() async -> [String] {
+        var left: [String] = []
+        do {
+            for record in try await workshop.provider.list() {
+                do {
+                    try await workshop.provider.destroy(record.id)
+                } catch {
+                    left.append("sandbox \(record.id) could not be removed: \(error)")
+                }
+            }
+        } catch {
+            left.append("the sandboxes could not be listed: \(error)")
+        }
+        return left
     }
 
     // MARK: looking
@@ -232,14 +275,20 @@ public actor DeploymentService {
     }
 
     /// One deployment.
-    public func deployment(_ name: String) throws -> DeploymentResource {
-        guard let record = try workshop.store.deployment(name) else { throw Self.unknown(name) }
-        return try resource(of: record)
+    public func deployment(_ name: String) throws -> DeploymentResource { try resource(of: try listed(name)) }
+
+    /// A deployment of a user; those that tests made are nobody's to address.
+    private func listed(_ name: String) throws -> DeploymentRecord {
+        guard let record = try workshop.store.deployment(name), !record.isEphemeral else {
+            throw BerthError(
+                .notFound, "there is no deployment named \(name)", suggestion: "`berth status` lists them")
+        }
+        return record
     }
 
     /// The revisions of a deployment, newest first.
     public func revisions(of name: String) throws -> [RevisionResource] {
-        guard try workshop.store.deployment(name) != nil else { throw Self.unknown(name) }
+        _ = try listed(name)
         let rollouts = try workshop.store.rollouts(of: name)
         return try workshop.store.revisions(of: name).map { revision in
             let last = rollouts.first { $0.revision == revision.number }
@@ -286,7 +335,7 @@ public actor DeploymentService {
         of name: String, revision: Int?, tail: Int, following: Bool,
         _ deliver: @escaping @Sendable (String) async throws -> Void
     ) async throws {
-        guard let deployment = try workshop.store.deployment(name) else { throw Self.unknown(name) }
+        let deployment = try listed(name)
         let newest = try workshop.store.revisions(of: name).first?.number
         guard let number = revision ?? deployment.activeRevision ?? newest else { return }
         try await workshop.logs.read(name, revision: number, tail: tail, following: following, deliver)
@@ -305,8 +354,16 @@ public actor DeploymentService {
             url: "\(workshop.gatewayURL)/\(record.name)/predict", sandbox: supervisor?.currentSandbox,
             isolation: replica?.isolation, restarts: supervisor?.restarts ?? 0,
             requests: statistics.map { Int($0.requests) } ?? 0, inFlight: statistics.map { Int($0.inFlight) } ?? 0,
-            reason: supervisor?.state.reason, rollout: running?.id, stage: running?.stage,
+            reason: try supervisor?.state.reason ?? lastFailure(of: record), rollout: running?.id,
+            stage: running?.stage,
             createdAt: revision?.createdAt ?? record.createdAt)
+    }
+
+    /// Why a deployment that never served does not.
+    private func lastFailure(of record: DeploymentRecord) throws -> String? {
+        guard record.activeRevision == nil, let last = try workshop.store.rollouts(of: record.name, limit: 1).first
+        else { return nil }
+        return JSONText.decode(Problem.self, last.failure)?.title
     }
 
     private func resource(of record: RolloutRecord) throws -> RolloutResource {
@@ -318,26 +375,12 @@ public actor DeploymentService {
             id: record.id, deployment: name, revision: record.revision, kind: record.kind.rawValue,
             status: record.status.rawValue, stage: record.stage, stages: report.stages, smoke: report.smoke,
             failure: JSONText.decode(Problem.self, record.failure),
-            url: record.kind == .test ? nil : "\(workshop.gatewayURL)/\(name)/predict",
-            example: manifest?.exampleBody, isolation: try workshop.store.replica(of: record.deployment)?.isolation,
+            url: record.kind != .test && record.status == .promoted
+                ? "\(workshop.gatewayURL)/\(name)/predict" : nil,
             startedAt: record.startedAt, finishedAt: record.finishedAt)
-    }
-
-    static func unknown(_ name: String) -> BerthError {
-        BerthError(.notFound, "there is no deployment named \(name)", suggestion: "`berth status` lists them")
     }
 
     private static func unknownRollout(_ id: String) -> BerthError {
         BerthError(.notFound, "there is no rollout \(id)")
-    }
-}
-
-extension Manifest {
-    /// The JSON body of the first smoke prediction: what a user can paste behind `curl -d`.
-    var exampleBody: String? {
-        for test in smoke where test.request.path == nil {
-            if case .json(let value) = test.request.body { return value.description }
-        }
-        return nil
     }
 }

@@ -7,6 +7,8 @@ import Foundation
 public final class LogBook: Sendable {
     /// The size in bytes at which a file is set aside; at most two of them exist per revision.
     public static let maximumFileSize = 8 << 20
+    /// The most lines that a reader may begin with.
+    public static let maximumTail = 10_000
     /// The longest line in bytes; longer ones are cut.
     public static let maximumLineLength = 16 << 10
 
@@ -30,7 +32,6 @@ public final class LogBook: Sendable {
         let stamp = Self.timestamp(now())
         let text = lines.map { "\(stamp) \(stream) \($0.prefix(Self.maximumLineLength))\n" }.joined()
         // A full disk must not stop the app whose log this is: what cannot be written is lost, and only that.
-        try? FileManager.default.createDirectory(atPath: "\(folder)/\(deployment)", withIntermediateDirectories: true)
         if let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int,
             size > Self.maximumFileSize
         {
@@ -40,6 +41,11 @@ public final class LogBook: Sendable {
         fwrite(text, 1, text.utf8.count, handle)
         fclose(handle)
         changed.notify()
+    }
+
+    /// Makes room for what a deployment will print; without it, and after `remove`, its lines go nowhere.
+    func open(_ deployment: String) {
+        try? FileManager.default.createDirectory(atPath: "\(folder)/\(deployment)", withIntermediateDirectories: true)
     }
 
     /// Removes what a deployment printed.

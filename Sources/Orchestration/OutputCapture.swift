@@ -5,10 +5,18 @@ import Sandboxes
 final class OutputCapture: Sendable {
     /// Lines kept for an error report.
     static let recentLines = 40
+    /// The characters of each that an error report shows.
+    static let recentLength = 1_000
+
+    /// How often a broken stream is subscribed to again before the sandbox counts as gone.
+    static let resubscribeAttempts = 5
+    /// The wait before the first of them; each later one waits this much longer.
+    static let resubscribeDelay = Duration.milliseconds(100)
 
     private struct State {
         var partial: [String: [UInt8]] = [:]
         var recent: [String] = []
+        var isClosed = false
     }
 
     private let state = Locked(State())
@@ -24,47 +32,83 @@ final class OutputCapture: Sendable {
         self.revision = revision
     }
 
-    /// The last lines, oldest first.
-    var recent: String { state.withLock { $0.recent.joined(separator: "\n") } }
+    /// The last lines, oldest first, each cut to what a report can carry.
+    var recent: String {
+        state.withLock { $0.recent.map { String($0.prefix(Self.recentLength)) }.joined(separator: "\n") }
+    }
 
     /// Reads until the process ends or its sandbox goes away.
-    func run(_ process: any SandboxProcess) async {
-        var status: ExitStatus?
-        do {
-            for try await event in process.events {
-                switch event {
-                case .stdout(let bytes): take(bytes, "out")
-                case .stderr(let bytes): take(bytes, "err")
-                case .ended(let ending): status = ending
+    ///
+    /// Only an ending is an exit: a stream that breaks for another reason, ours included, is subscribed to again, and
+    /// the agent replays what nobody has read.
+    func run(_ process: any SandboxProcess, in sandbox: any Sandbox, clock: any Clock<Duration>) async {
+        var process = process
+        var attempts = 0
+        while !Task.isCancelled {
+            do {
+                for try await event in process.events {
+                    attempts = 0
+                    switch event {
+                    case .stdout(let bytes): take(bytes, "out")
+                    case .stderr(let bytes): take(bytes, "err")
+                    case .ended(let ending): return end(ending)
+                    }
                 }
+            } catch {
+                if !isOver { note("the output broke off") }
             }
-        } catch {
-            note("the sandbox went away: \(error)")
+            if isOver { return }
+            do {
+                attempts += 1
+                try await clock.sleep(for: Self.resubscribeDelay * attempts, tolerance: nil)
+                process = try await sandbox.process(tagged: Replica.processTag)
+            } catch {
+                if isOver { return }
+                let isGone = (error as? BerthError)?.code == .notFound
+                guard isGone || attempts >= Self.resubscribeAttempts else { continue }
+                note("the sandbox went away")
+                return end(nil)
+            }
         }
-        guard !Task.isCancelled else { return }
+    }
+
+    private func end(_ status: ExitStatus?) {
         flush()
         exit.fulfil(status)
     }
 
+    /// Says why the process is ended by us, so that its end is no news.
+    func close(_ reason: String) {
+        note(reason)
+        state.withLock { $0.isClosed = true }
+    }
+
+    private var isOver: Bool { Task.isCancelled || state.withLock(\.isClosed) }
+
     /// Writes a line of our own between the app's.
     func note(_ line: String) {
-        log.append([line], stream: "berth", deployment: deployment, revision: revision)
+        log.append([VisibleText.of(line)], stream: "berth", deployment: deployment, revision: revision)
     }
 
     private func take(_ bytes: [UInt8], _ stream: String) {
         let lines = state.withLock { state -> [String] in
-            var pending = state.partial[stream, default: []] + bytes
+            let pending = state.partial[stream, default: []] + bytes
             var lines: [String] = []
-            while let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
-                lines.append(Self.text(pending[..<end]))
-                pending.removeSubrange(...end)
+            var start = 0
+            while start < pending.count {
+                let limit = min(start + LogBook.maximumLineLength, pending.count)
+                if let end = pending[start..<limit].firstIndex(of: UInt8(ascii: "\n")) {
+                    lines.append(Self.text(pending[start..<end]))
+                    start = end + 1
+                } else if limit - start == LogBook.maximumLineLength {
+                    lines.append(Self.text(pending[start..<limit]))
+                    start = limit
+                } else {
+                    break
+                }
             }
-            if pending.count > LogBook.maximumLineLength {
-                lines.append(Self.text(pending[...]))
-                pending = []
-            }
-            state.partial[stream] = pending
-            state.recent = (state.recent + lines).suffix(Self.recentLines)
+            state.partial[stream] = Array(pending[start...])
+            state.recent = Array((state.recent + lines.suffix(Self.recentLines)).suffix(Self.recentLines))
             return lines
         }
         log.append(lines, stream: stream, deployment: deployment, revision: revision)
@@ -77,14 +121,9 @@ final class OutputCapture: Sendable {
         }
     }
 
-    /// Apps are not trusted with the reader's terminal: control characters become visible.
     private static func text(_ bytes: ArraySlice<UInt8>) -> String {
         var text = String(decoding: bytes, as: UTF8.self)
         if text.hasSuffix("\r") { text.removeLast() }
-        return String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { scalar in
-                    scalar.properties.generalCategory == .control && scalar != "\t" ? "\u{FFFD}" : scalar
-                }))
+        return VisibleText.of(text)
     }
 }

@@ -3,6 +3,18 @@ import DeploymentStore
 import Gateway
 import Sandboxes
 
+extension Upstream {
+    /// The place of a replica that is being started: every request is answered 503 with `Retry-After`.
+    static func absent(_ snapshot: Snapshot) -> Upstream {
+        let manifest = snapshot.manifest
+        return Upstream(
+            revision: snapshot.record.nonce,
+            paths: Upstream.Paths(
+                predict: manifest.predict.path, health: manifest.health.path, info: manifest.predict.infoPath),
+            connect: { throw BerthError(.unreachable, "the replica is being started") })
+    }
+}
+
 /// A running instance of a revision, from its sandbox to its captured output.
 struct Replica: Sendable {
     /// The tag of the app's process in its sandbox.

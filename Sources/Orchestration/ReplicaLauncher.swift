@@ -21,6 +21,13 @@ struct ReplicaLauncher: Sendable {
     let snapshot: Snapshot
     let rollout: String
 
+    /// What will read the app's output.
+    func makeOutput() -> OutputCapture {
+        workshop.logs.open(snapshot.record.deployment)
+        return OutputCapture(
+            log: workshop.logs, deployment: snapshot.record.deployment, revision: snapshot.record.number)
+    }
+
     /// Creates the sandbox `id` with the environment and the model files in it.
     func createSandbox(_ id: String, environment: BuiltEnvironment) async throws -> any Sandbox {
         let models = try await workshop.bundles.modelMounts(Bundle(files: snapshot.bundle.map(\.entry))).map {
@@ -59,7 +66,9 @@ struct ReplicaLauncher: Sendable {
     }
 
     /// Starts the app and begins to read its output, in a task of `tasks`.
-    func start(in sandbox: any Sandbox, environment: BuiltEnvironment, tasks: OwnedTasks) async throws -> Replica {
+    func start(
+        in sandbox: any Sandbox, environment: BuiltEnvironment, output: OutputCapture, tasks: OwnedTasks
+    ) async throws -> Replica {
         let specification = try processSpecification(in: sandbox, environment: environment)
         let process = try await withDeadline(
             Self.startDeadline, clock: workshop.clock,
@@ -67,14 +76,15 @@ struct ReplicaLauncher: Sendable {
         ) {
             try await sandbox.start(specification)
         }
-        return capture(process, in: sandbox, tasks: tasks)
+        return capture(process, in: sandbox, output: output, tasks: tasks)
     }
 
     /// Begins to read the output of the app's process.
-    func capture(_ process: any SandboxProcess, in sandbox: any Sandbox, tasks: OwnedTasks) -> Replica {
-        let output = OutputCapture(
-            log: workshop.logs, deployment: snapshot.record.deployment, revision: snapshot.record.number)
-        tasks.start { await output.run(process) }
+    func capture(
+        _ process: any SandboxProcess, in sandbox: any Sandbox, output: OutputCapture, tasks: OwnedTasks
+    ) -> Replica {
+        let clock = workshop.clock
+        tasks.start { await output.run(process, in: sandbox, clock: clock) }
         return Replica(snapshot: snapshot, sandbox: sandbox, output: output)
     }
 
@@ -91,14 +101,16 @@ struct ReplicaLauncher: Sendable {
         let manifest = snapshot.manifest
         let folder = sandbox.path(
             of: SandboxSpecification.Mount(source: environment.folder, target: BuiltEnvironment.target))
+        // One thread per library unless the manifest says more: replicas share the machine, and pools multiply.
+        let defaults = [
+            "PATH": "\(folder)/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+        ]
         var variables = [
             "PORT": "\(sandbox.port)", "BERTH_REVISION": snapshot.record.nonce, "BERTH_DEPLOYMENT": manifest.name,
-            "PATH": "\(folder)/bin:/usr/local/bin:/usr/bin:/bin", "VIRTUAL_ENV": folder, "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            // One thread per library: replicas share the machine, and pools of every library multiply.
-            "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+            "VIRTUAL_ENV": folder,
         ]
-        variables.merge(manifest.env) { _, own in own }
+        variables.merge(manifest.env.merging(defaults) { own, _ in own }) { ours, _ in ours }
         let start = try workshop.templates.start(for: manifest, files: snapshot.bundle.map(\.path))
         var command = start.command
         if command.first == "python" { command[0] = "\(folder)/bin/python" }

@@ -88,9 +88,3 @@ struct StageOutcome: Sendable {
     var detail = ""
     var isReused = false
 }
-
-extension Duration {
-    var milliseconds: Double {
-        Double(components.seconds) * 1_000 + Double(components.attoseconds) / 1e15
-    }
-}

@@ -10,6 +10,11 @@ import Sandboxes
 /// Every stage is journalled before and after its effect and has a deadline; a failure or a cancellation undoes what
 /// was made and leaves the traffic where it was.
 struct RolloutRunner: Sendable {
+    /// The deadline of fetching the model files.
+    static let artifactsDeadline = Duration.seconds(6 * 3_600)
+    /// The deadline of installing the dependencies.
+    static let environmentDeadline = Duration.seconds(1_800)
+
     let workshop: Workshop
     let tasks: OwnedTasks
     let reporter: RolloutReporter
@@ -26,15 +31,19 @@ struct RolloutRunner: Sendable {
         var snapshot = try Snapshot(revision)
         let environment = try await prepare(&snapshot, rollout)
         let sandboxID = Identifier.random(16)
+        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
+        let output = launcher.makeOutput()
         do {
-            let replica = try await launch(snapshot, rollout, sandboxID, environment)
+            let replica = try await launch(launcher, rollout, sandboxID, environment, output)
             try await smoke(replica, rollout)
             guard kind != .test else {
+                output.close("stopped: the test is over")
                 try await destroy(sandboxID)
                 return nil
             }
             return try await expose(replica, rollout)
         } catch {
+            output.close("stopped: the rollout failed")
             try await undo(sandboxID, of: rollout, because: error)
             throw error
         }
@@ -46,15 +55,20 @@ struct RolloutRunner: Sendable {
         let assembly = BundleAssembly(workshop: workshop, snapshot: snapshot)
         let reporter = reporter
         let fetched = try await stage(.artifacts, of: rollout, key: snapshot.record.nonce) {
-            try await assembly.fetchArtifacts { reporter.progress(.artifacts, $0) }
+            try await withDeadline(
+                Self.artifactsDeadline, clock: workshop.clock,
+                BerthError(.artifact, "the model files did not arrive within \(Self.artifactsDeadline)")
+            ) {
+                try await assembly.fetchArtifacts { reporter.progress(.artifacts, $0) }
+            }
         }
         let lock = snapshot.record.lock
         let python = snapshot.manifest.python
         let environments = workshop.environments
         let environment = try await stage(.environment, of: rollout, key: BlobStore.digest(of: Array(lock.utf8))) {
             let built = try await withDeadline(
-                .seconds(1_800), clock: workshop.clock,
-                BerthError(.dependencies, "the packages were not installed within 30 minutes")
+                Self.environmentDeadline, clock: workshop.clock,
+                BerthError(.dependencies, "the packages were not installed within \(Self.environmentDeadline)")
             ) {
                 try await environments.environment(lock: lock, python: python) { reporter.progress(.environment, $0) }
             }
@@ -75,9 +89,9 @@ struct RolloutRunner: Sendable {
     // MARK: sandbox, upload, start, health
 
     private func launch(
-        _ snapshot: Snapshot, _ rollout: RolloutRecord, _ sandboxID: String, _ environment: BuiltEnvironment
+        _ launcher: ReplicaLauncher, _ rollout: RolloutRecord, _ sandboxID: String,
+        _ environment: BuiltEnvironment, _ output: OutputCapture
     ) async throws -> Replica {
-        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
         let sandbox = try await stage(.sandbox, of: rollout, key: sandboxID) {
             let sandbox = try await launcher.createSandbox(sandboxID, environment: environment)
             return (sandbox, StageOutcome(detail: "\(sandbox.isolation.rawValue), \(sandboxID)"))
@@ -92,17 +106,18 @@ struct RolloutRunner: Sendable {
             return ((), StageOutcome(detail: "\(count) file\(count == 1 ? "" : "s"), \(ByteCount.text(bytes))"))
         }
         let replica = try await stage(.start, of: rollout, key: sandboxID) {
-            let replica = try await launcher.start(in: sandbox, environment: environment, tasks: tasks)
+            let replica = try await launcher.start(
+                in: sandbox, environment: environment, output: output, tasks: tasks)
             return (replica, StageOutcome(detail: "port \(sandbox.port)"))
         }
         let reporter = reporter
         do {
             _ = try await stage(.health, of: rollout, key: sandboxID) {
                 try await launcher.waitUntilReady(replica) { reporter.progress(.health, "\($0)") }
-                return ((), StageOutcome(detail: snapshot.manifest.health.path ?? "port open"))
+                return ((), StageOutcome(detail: launcher.snapshot.manifest.health.path ?? "port open"))
             }
         } catch {
-            throw FailureWithOutput(error: error, output: replica.output.recent)
+            throw FailureWithOutput(error: error, output: output.recent)
         }
         return replica
     }
@@ -115,10 +130,12 @@ struct RolloutRunner: Sendable {
         do {
             _ = try await stage(.smoke, of: rollout, key: replica.sandbox.id) {
                 let failed = try await candidate.run(tests) { try reporter.smoke($0) }
-                guard failed == 0 else {
+                if let first = failed.first {
+                    let why = first.failures.first ?? "no reason given"
                     throw BerthError(
-                        .smokeFailed, "\(failed) of \(tests.count) smoke predictions failed",
-                        suggestion: "compare the answers above with `smoke` in the manifest")
+                        .smokeFailed,
+                        "\(failed.count) of \(tests.count) smoke predictions failed: \(first.name): \(why)",
+                        suggestion: "compare the answers with `smoke` in the manifest")
                 }
                 return ((), StageOutcome(detail: tests.isEmpty ? "none declared" : "\(tests.count) passed"))
             }
@@ -128,7 +145,11 @@ struct RolloutRunner: Sendable {
     }
 
     private func expose(_ replica: Replica, _ rollout: RolloutRecord) async throws -> Promotion {
-        try await stage(.expose, of: rollout, key: replica.sandbox.id) {
+        let line = try begin(.expose, of: rollout, key: replica.sandbox.id)
+        let start = ContinuousClock.now
+        CrashPoint.before(.expose).pass()
+        let drain = try workshop.traffic.withLock { _ in
+            try Task.checkCancellation()
             var promoted = rollout
             promoted.status = .promoted
             promoted.stage = .expose
@@ -137,13 +158,15 @@ struct RolloutRunner: Sendable {
             let event = try reporter.event(.progress(.expose, "promoted"))
             try workshop.store.promote(promoted, replica: replica.record(), event: event)
             CrashPoint.committed.pass()
-            let drain = workshop.gateway.publish(replica.snapshot.name, replica.upstream)
-            CrashPoint.published.pass()
-            return (
-                Promotion(replica: replica, drain: drain),
-                StageOutcome(detail: "\(workshop.gatewayURL)/\(replica.snapshot.name)/predict")
-            )
+            return workshop.gateway.publish(replica.snapshot.name, replica.upstream)
         }
+        CrashPoint.published.pass()
+        // Committed: from here on nothing may fail the rollout, whatever the disk says.
+        let outcome = StageOutcome(detail: "\(workshop.gatewayURL)/\(replica.snapshot.name)/predict")
+        try? reporter.leave(.expose, after: ContinuousClock.now - start, outcome)
+        CrashPoint.after(.expose).pass()
+        try? workshop.store.settle(line, as: .done)
+        return Promotion(replica: replica, drain: drain)
     }
 
     // MARK: the journal around each stage
@@ -152,10 +175,7 @@ struct RolloutRunner: Sendable {
         _ stage: RolloutStage, of rollout: RolloutRecord, key: String,
         _ body: () async throws -> (Result, StageOutcome)
     ) async throws -> Result {
-        try Task.checkCancellation()
-        try reporter.enter(stage)
-        workshop.gateway.announce(rollout.deployment, stage: stage.rawValue)
-        let line = try workshop.store.intend(stage, of: rollout.id, key: key)
+        let line = try begin(stage, of: rollout, key: key)
         let start = ContinuousClock.now
         CrashPoint.before(stage).pass()
         let (result, outcome) = try await body()
@@ -165,6 +185,13 @@ struct RolloutRunner: Sendable {
         return result
     }
 
+    private func begin(_ stage: RolloutStage, of rollout: RolloutRecord, key: String) throws -> Int64 {
+        try Task.checkCancellation()
+        try reporter.enter(stage)
+        if kind != .test { workshop.gateway.announce(rollout.deployment, stage: stage.rawValue) }
+        return try workshop.store.intend(stage, of: rollout.id, key: key)
+    }
+
     private func undo(_ sandboxID: String, of rollout: RolloutRecord, because error: any Error) async throws {
         do {
             try await destroy(sandboxID)
@@ -172,10 +199,11 @@ struct RolloutRunner: Sendable {
                 if let id = line.id { try workshop.store.settle(id, as: .undone) }
             }
         } catch let undoing {
-            throw BerthError(
-                .sandbox, "undoing the rollout failed, sandbox \(sandboxID) may be left over",
-                suggestion: "`berth down` and `berth serve` sweep it up",
-                cause: BerthError(.sandbox, "\(error)", cause: undoing))
+            throw UndoFailure(
+                error: BerthError(
+                    .sandbox, "undoing the rollout failed, sandbox \(sandboxID) may be left over",
+                    suggestion: "`berth down` and `berth serve` sweep it up",
+                    cause: BerthError(.sandbox, "\(error)", cause: undoing)))
         }
     }
 
@@ -183,6 +211,11 @@ struct RolloutRunner: Sendable {
         let provider = workshop.provider
         try await uncancelled { try await provider.destroy(sandboxID) }
     }
+}
+
+/// A rollout that could not be undone, together with why it had to be.
+struct UndoFailure: Error, Sendable {
+    let error: BerthError
 }
 
 /// A failure together with what the app printed last.

@@ -39,6 +39,7 @@ final class Supervisor: Sendable {
     private struct Status {
         var state = State.serving
         var sandbox: String?
+        var output: OutputCapture?
         var restarts = 0
         var task: Task<Void, Never>?
     }
@@ -55,7 +56,10 @@ final class Supervisor: Sendable {
         self.tasks = tasks
         self.snapshot = replica.snapshot
         self.first = replica
-        status.withLock { $0.sandbox = replica.sandbox.id }
+        status.withLock { status in
+            status.sandbox = replica.sandbox.id
+            status.output = replica.output
+        }
     }
 
     /// Supervises a revision whose replica is gone: the first thing is to start one.
@@ -77,8 +81,9 @@ final class Supervisor: Sendable {
         status.withLock { $0.task = task }
     }
 
-    /// Ends the supervision; the sandbox stays.
-    func stop() async {
+    /// Ends the supervision; the sandbox stays until its owner removes it, for the reason that goes into its log.
+    func stop(_ reason: String? = nil) async {
+        if let reason { status.withLock(\.output)?.close(reason) }
         let task = status.withLock(\.task)
         task?.cancel()
         await task?.value
@@ -92,7 +97,7 @@ final class Supervisor: Sendable {
                 let start = ContinuousClock.now
                 guard let reason = await waitUntilBroken(replica) else { return }
                 if ContinuousClock.now - start > Self.stableAfter { backOff = nil }
-                replica.output.note("restarting: \(reason)")
+                replica.output.close("restarting: \(reason)")
                 status.withLock { status in
                     status.state = .restarting(reason)
                     status.restarts += 1
@@ -141,19 +146,33 @@ final class Supervisor: Sendable {
     private func restart() async throws -> Replica {
         if let old = currentSandbox { try await workshop.provider.destroy(old) }
         let id = Identifier.random(16)
-        status.withLock { $0.sandbox = id }
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "restart")
+        let output = launcher.makeOutput()
+        status.withLock { status in
+            status.sandbox = id
+            status.output = output
+        }
         let environment = try await workshop.environments.environment(
             lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
         do {
             let sandbox = try await launcher.createSandbox(id, environment: environment)
             _ = try await launcher.upload(to: sandbox)
-            let replica = try await launcher.start(in: sandbox, environment: environment, tasks: tasks)
+            let replica = try await launcher.start(
+                in: sandbox, environment: environment, output: output, tasks: tasks)
             try await launcher.waitUntilReady(replica) { _ in }
-            try workshop.store.replaceReplica(with: replica.record(restarts: restarts))
-            _ = workshop.gateway.publish(snapshot.name, replica.upstream)
+            try workshop.traffic.withLock { _ in
+                try Task.checkCancellation()
+                do {
+                    try workshop.store.replaceReplica(with: replica.record(restarts: restarts))
+                } catch let error as BerthError where error.code == .storageFull {
+                    // The row only helps a later control plane to adopt; traffic does not wait for disk space.
+                    replica.output.note("\(error)")
+                }
+                workshop.gateway.publish(snapshot.name, replica.upstream)
+            }
             return replica
         } catch {
+            output.close("stopped: the restart failed")
             let provider = workshop.provider
             try? await uncancelled { try await provider.destroy(id) }
             throw error

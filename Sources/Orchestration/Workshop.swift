@@ -35,6 +35,9 @@ public struct Workshop: Sendable {
     public let logs: LogBook
     /// Wakes those who follow rollouts.
     public let changed: Signal
+    /// Held while the store and the gateway change together, so that two changes of one deployment cannot cross.
+    /// The one lock that is held across a write to the store: promotions are few and their order is the point.
+    let traffic = Locked(())
     /// Milliseconds since 1970, for records only; waits use `clock`.
     public let now: @Sendable () -> Int64
     /// The clock of every wait.

@@ -11,9 +11,9 @@ import Testing
         ("api", "api", "None"),
     ])
     func targetIsTakenApart(target: String, module: String, attribute: String) throws {
-        let start = try shippedTemplates().ownAppCommand(for: own(target), files: [])
+        let start = try shippedTemplates().start(for: own(target))
         #expect(start.command == ["python", "berth_launch.py"])
-        let launcher = try #require(start.files.first)
+        let launcher = try #require(try shippedTemplates().render(own(target)).first)
         #expect(launcher.path == "berth_launch.py")
         #expect(launcher.contents.contains("\nTARGET = \"\(module)\""))
         #expect(launcher.contents.contains("\nATTRIBUTE: str | None = \(attribute)\n"))
@@ -22,7 +22,7 @@ import Testing
     @Test(arguments: ["", "/etc/app.py", "../app.py", "a b:app", "api.main:", "api..main", "app.py:x y", "1x:app"])
     func nonsenseIsRefused(target: String) throws {
         let error = #expect(throws: BerthError.self) {
-            try shippedTemplates().ownAppCommand(for: own(target), files: [])
+            try shippedTemplates().start(for: own(target))
         }
         #expect(error?.code == .invalidManifest)
     }

@@ -160,8 +160,7 @@ import Testing
         for own in Self.own {
             let manifest = Manifest(name: "x", server: .init(app: .own(own.target)))
             let files = own.files.map { RenderedFile(path: $0.key, contents: $0.value) }
-            let start = try catalog.start(for: manifest, files: files.map(\.path))
-            try write(files + start.files, to: "\(apps)/\(own.name)")
+            try write(files + catalog.render(manifest), to: "\(apps)/\(own.name)")
         }
     }
 

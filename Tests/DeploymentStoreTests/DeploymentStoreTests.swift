@@ -1,6 +1,7 @@
 import BerthTestSupport
 import DeploymentCore
 import Foundation
+import GRDB
 import Testing
 
 @testable import DeploymentStore

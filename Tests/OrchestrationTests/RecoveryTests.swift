@@ -3,6 +3,7 @@ import ControlAPI
 import DeploymentCore
 import DeploymentStore
 import Foundation
+import Sandboxes
 import Testing
 
 @testable import Orchestration
@@ -10,9 +11,9 @@ import Testing
 @Suite struct RecoveryTests {
     /// A second control plane on the same folder and the same sandboxes.
     private func restarted(_ world: World) async throws -> World {
-        await world.service.close(removingSandboxes: false)
+        await world.service.close()
         let next = try await World(folder: world.folder, provider: world.provider)
-        try await next.service.recover()
+        #expect(try await next.service.recover().isEmpty)
         return next
     }
 
@@ -31,7 +32,7 @@ import Testing
         try await World.with { world in
             _ = try await world.verdict(try await world.submit().id)
             let id = try #require(world.provider.live.first)
-            await world.service.close(removingSandboxes: false)
+            await world.service.close()
             try await world.provider.destroy(id)
             let next = try await restarted(world)
             await next.service.tasksSettled { (try? await next.service.deployment("sum").state) == "serving" }

@@ -107,7 +107,7 @@ final class ScriptedSandbox: Sandbox {
     let isolation = Isolation.namespaces
     private let server: ScriptedHTTPServer
     private let provider: ScriptedProvider
-    private let events = AsyncThrowingStream<SandboxProcessEvent, any Error>.makeStream()
+    private let readers = Locked<[AsyncThrowingStream<SandboxProcessEvent, any Error>.Continuation]>([])
     private let files = Locked<[String: [UInt8]]>([:])
 
     init(id: String, nonce: String, health: String, prediction: String, provider: ScriptedProvider) throws {
@@ -123,10 +123,18 @@ final class ScriptedSandbox: Sandbox {
 
     /// The app ends; with a destroyed sandbox the server closes too.
     func end(_ status: ExitStatus) {
-        events.continuation.yield(.stderr(Array("Traceback: scripted end\n".utf8)))
-        events.continuation.yield(.ended(status))
-        events.continuation.finish()
+        for reader in readers.withLock({ $0 }) {
+            reader.yield(.stderr(Array("Traceback: scripted end\n".utf8)))
+            reader.yield(.ended(status))
+            reader.finish()
+        }
         server.close()
+    }
+
+    private func makeProcess() -> ScriptedProcess {
+        let (events, reader) = AsyncThrowingStream<SandboxProcessEvent, any Error>.makeStream()
+        readers.withLock { $0.append(reader) }
+        return ScriptedProcess(pid: 7, events: events)
     }
 
     func path(of mount: SandboxSpecification.Mount) -> String { mount.target }
@@ -139,11 +147,9 @@ final class ScriptedSandbox: Sandbox {
     func start(_ process: ProcessSpecification) async throws -> any SandboxProcess {
         try await provider.go(wrong: .start, .failsBefore)
         try await provider.go(wrong: .start, .failsAfter)
-        return ScriptedProcess(pid: 7, events: events.stream)
+        return makeProcess()
     }
-    func process(tagged tag: String) async throws -> any SandboxProcess {
-        ScriptedProcess(pid: 7, events: events.stream)
-    }
+    func process(tagged tag: String) async throws -> any SandboxProcess { makeProcess() }
     func connect(port: Int) async throws -> Int32 { try server.connect() }
     func listeners() async throws -> [Listener] {
         [Listener(address: "127.0.0.1", port: port, pid: 7, tag: Replica.processTag)]

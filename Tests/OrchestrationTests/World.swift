@@ -69,7 +69,8 @@ struct World: Sendable {
     }
 
     func close() async {
-        await service.close(removingSandboxes: true)
+        await service.close()
+        _ = await service.removeSandboxes()
         await gateway.stop(grace: .zero)
         curl.close()
     }

@@ -8,6 +8,10 @@
 // Everything here answers 0 (or a descriptor) on success and a negative errno on failure, and makes only
 // descriptors that are closed on exec.
 
+/// fcntl commands for locks that belong to the open file rather than the process (fcntl(2)); Swift does not see them.
+static const int BERTH_OFD_GETLK = 36;
+static const int BERTH_OFD_SETLK = 37;
+
 /// A descriptor of the caller and the number that it gets in the child.
 typedef struct {
     int source;
@@ -58,9 +62,6 @@ int berth_rename_new(const char *from, const char *to);
 
 /// Whether `bytes` contains `wanted`: 1 or 0.
 int berth_contains(const void *bytes, size_t length, const void *wanted, size_t wanted_length);
-
-/// flock, whose name Swift cannot tell from the struct.
-int berth_flock(int fd, int operation);
 
 /// A TCP port of 127.0.0.1 that nobody uses at this moment, or a negative errno.
 int berth_free_port(void);

@@ -33,7 +33,7 @@ struct BackgroundServer {
         let answer = await Self.read(ends[0], within: Connection.startDeadline)
         if let endpoint = try? JSONDecoder().decode(Endpoint.self, from: Data(answer)) { return endpoint }
         // Another client may have won the race to start one.
-        if Connection.isRunning(configuration), let endpoint = Endpoint.read(from: configuration) { return endpoint }
+        if let endpoint = try await Connection.runningEndpoint(configuration) { return endpoint }
         throw BerthError(
             .unreachable, "the control plane did not start: \(Self.tail(logPath, from: logStart))",
             suggestion: "run `berth serve` to see all of it")

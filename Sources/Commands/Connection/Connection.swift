@@ -19,7 +19,7 @@ enum Connection {
         let curl = CurlClient()
         defer { curl.close() }
         let token = try Token.load(from: configuration)
-        if let endpoint = Endpoint.read(from: configuration), isRunning(configuration) {
+        if let endpoint = try await runningEndpoint(configuration) {
             return try await body(ControlPlaneClient(curl: curl, endpoint: endpoint, token: token))
         }
         guard starting else {
@@ -30,9 +30,9 @@ enum Connection {
         progress?.doing("control plane", "starting")
         let start = ContinuousClock.now
         let endpoint = try await BackgroundServer(configuration: configuration).start()
-        let elapsed = (ContinuousClock.now - start).components
-        let milliseconds = Double(elapsed.seconds) * 1_000 + Double(elapsed.attoseconds) / 1e15
-        progress?.done("control plane", milliseconds, "started in the background, pid \(endpoint.pid)")
+        progress?.done(
+            "control plane", (ContinuousClock.now - start).milliseconds,
+            "started in the background, pid \(endpoint.pid)")
         return try await body(ControlPlaneClient(curl: curl, endpoint: endpoint, token: token))
     }
 
@@ -40,16 +40,31 @@ enum Connection {
         try Configuration(environment: ProcessInfo.processInfo.environment, executable: executable)
     }
 
-    /// The running program.
+    /// The `berth` of this program: itself, or the one beside `deploy`.
     static var executable: String {
-        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        let own =
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        return URL(fileURLWithPath: own).deletingLastPathComponent().appending(path: "berth").path(
+            percentEncoded: false)
+    }
+
+    /// Where the running control plane listens; waits for one that is just starting or stopping. Nil when none runs.
+    static func runningEndpoint(_ configuration: Configuration) async throws -> Endpoint? {
+        let deadline = ContinuousClock.now + startDeadline
+        while isRunning(configuration) {
+            if let endpoint = Endpoint.read(from: configuration) { return endpoint }
+            guard ContinuousClock.now < deadline else {
+                throw BerthError(
+                    .timeout, "the control plane of \(configuration.home) runs but says nowhere that it listens",
+                    suggestion: "look into \(configuration.path("serve.log")), or end it with `berth down`")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return nil
     }
 
     /// Whether a control plane holds the lock of the home; the kernel knows, a pid file only believes.
     static func isRunning(_ configuration: Configuration) -> Bool {
-        let descriptor = open(configuration.path("serve.lock"), O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return flock(descriptor, LOCK_EX | LOCK_NB) != 0
+        HomeLock.isHeld(configuration.path("serve.lock"))
     }
 }

@@ -56,22 +56,43 @@ struct ControlPlaneClient: Sendable {
         _ = try await send("DELETE", "deployments/\(name)", timeout: .seconds(120))
     }
 
-    /// Follows a rollout to its end.
+    /// Follows a rollout to its end; a connection that breaks is made again where it broke, once.
     func follow(_ id: String, _ show: (RolloutEvent) -> Void) async throws -> RolloutResource {
-        let request = self.request("GET", "rollouts/\(id)/events", body: .none, timeout: nil)
+        var last: String?
+        for _ in 0..<2 {
+            do {
+                if let rollout = try await follow(id, after: &last, show) { return rollout }
+            } catch let error as BerthError where [.unreachable, .timeout].contains(error.code) {
+                continue
+            }
+        }
+        throw BerthError(
+            .unreachable, "the control plane went away during the rollout",
+            suggestion: "`berth status` tells how it ended; it is undone or complete, never half")
+    }
+
+    private func follow(
+        _ id: String, after last: inout String?, _ show: (RolloutEvent) -> Void
+    ) async throws -> RolloutResource? {
+        var request = self.request("GET", "rollouts/\(id)/events", body: .none, timeout: nil)
+        if let last { request.headers.append((name: "Last-Event-ID", value: last)) }
+        var seen = last
+        defer { last = seen }
         return try await curl.withResponse(request) { response in
             try await Self.check(response)
             var reader = EventReader()
             for try await chunk in response.body {
-                for data in try reader.append(chunk) {
-                    let event = try JSONDecoder().decode(RolloutEvent.self, from: Data(data.utf8))
+                for (id, data) in try reader.append(chunk) {
+                    if let id { seen = id }
+                    // A newer control plane may tell more kinds of events than we know.
+                    guard let event = try? JSONDecoder().decode(RolloutEvent.self, from: Data(data.utf8)) else {
+                        continue
+                    }
                     show(event)
                     if case .finished(let rollout) = event { return rollout }
                 }
             }
-            throw BerthError(
-                .unreachable, "the control plane went away during the rollout",
-                suggestion: "`berth status` tells how it ended; it is undone or complete, never half")
+            return nil
         }
     }
 
@@ -131,19 +152,25 @@ struct ControlPlaneClient: Sendable {
     }
 }
 
-/// Reads the `data` of server-sent events as they arrive; a line is at most 4 MiB.
+/// Reads the ids and data of server-sent events as they arrive; a line is at most 4 MiB.
 struct EventReader {
     private var pending: [UInt8] = []
+    private var id: String?
     private static let maximumLine = 4 << 20
 
-    mutating func append(_ bytes: [UInt8]) throws -> [String] {
+    mutating func append(_ bytes: [UInt8]) throws -> [(id: String?, data: String)] {
         pending += bytes
-        var events: [String] = []
-        while let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
-            let line = String(decoding: pending[..<end], as: UTF8.self)
-            pending.removeSubrange(...end)
-            if line.hasPrefix("data: ") { events.append(String(line.dropFirst(6))) }
+        var events: [(id: String?, data: String)] = []
+        var start = 0
+        while let end = pending[start...].firstIndex(of: UInt8(ascii: "\n")) {
+            let line = String(decoding: pending[start..<end], as: UTF8.self)
+            start = end + 1
+            if line.hasPrefix("id: ") { id = String(line.dropFirst(4)) }
+            guard line.hasPrefix("data: ") else { continue }
+            events.append((id, String(line.dropFirst(6))))
+            id = nil
         }
+        pending.removeSubrange(..<start)
         guard pending.count <= Self.maximumLine else { throw BerthError(.tooLarge, "an event is too large") }
         return events
     }

@@ -10,9 +10,9 @@ struct JUnitReport {
         var cases: [String] = []
         var failures = 0
         for stage in rollout.stages where stage.stage != .smoke {
-            let hasFailed = stage.milliseconds == nil && rollout.failure != nil
+            let hasFailed = stage.milliseconds == nil && rollout.problem != nil
             if hasFailed { failures += 1 }
-            let body = hasFailed ? Self.failure(rollout.failure?.title ?? "", rollout.failure?.detail ?? "") : ""
+            let body = hasFailed ? Self.failure(rollout.problem?.title ?? "", rollout.problem?.detail ?? "") : ""
             cases.append(Self.testcase("stage", stage.stage.rawValue, stage.milliseconds ?? 0, body))
         }
         for smoke in rollout.smoke {

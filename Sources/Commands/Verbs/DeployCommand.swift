@@ -39,21 +39,13 @@ struct DeployCommand: AsyncParsableCommand {
     private func report(
         _ rollout: RolloutResource, _ manifest: Manifest, _ progress: Progress, _ elapsed: Duration
     ) throws {
-        if let failure = rollout.failure, rollout.status != "promoted" {
-            if output.isJSON { print(try Output.json(rollout)) }
-            throw Failure(failure)
-        }
-        if output.isJSON {
-            print(try Output.json(rollout))
-            return
-        }
+        try output.finish(rollout)
+        if output.isJSON { return }
         guard wait else {
             print(rollout.id)
             return
         }
-        let time = Output.duration(
-            milliseconds: Double(elapsed.components.seconds) * 1_000
-                + Double(elapsed.components.attoseconds) / 1e15)
+        let time = Output.duration(milliseconds: elapsed.milliseconds)
         progress.say("revision \(rollout.revision) of \(rollout.deployment) serves after \(time)\n")
         print(CurlLine(rollout, manifest).text)
     }
@@ -68,7 +60,9 @@ struct CurlLine {
         let test = manifest.smoke.first { $0.request.path == nil }
         var parts = ["curl -s \(url)"]
         for (name, value) in (test?.request.headers ?? [:]).sorted(by: { $0.key < $1.key }) {
-            parts.append("-H \(Self.quote("\(name): \(value)"))")
+            // The line ends up in CI logs: what authenticates is left for the user to fill in.
+            let isPublic = ["accept", "content-type"].contains(name.lowercased())
+            parts.append("-H \(Self.quote("\(name): \(isPublic ? value : "…")"))")
         }
         switch test?.request.body {
         case .json(let value):
@@ -82,7 +76,7 @@ struct CurlLine {
             }
         case .some(.none), nil:
             if let test, test.request.method != "GET" { parts.append("-X \(test.request.method)") }
-            if test == nil { parts = ["curl -s \(url.replacing("/predict", with: "/info"))"] }
+            if test == nil { parts = ["curl -s \(url.dropLast("predict".count))info"] }
         }
         text = parts.joined(separator: " ")
     }
@@ -93,16 +87,16 @@ struct CurlLine {
 extension RolloutSession {
     /// Locks, collects and uploads; returns the request.
     func prepare(_ preparation: Preparation, _ kind: DeployRequest.Kind) async throws -> DeployRequest {
+        // What is cheap to find wrong is looked at first.
+        let files = try await preparation.files()
         progress.doing("lock")
         let start = ContinuousClock.now
         let (lock, isNew) = try await preparation.lock()
-        let elapsed = (ContinuousClock.now - start).components
         let name = URL(fileURLWithPath: preparation.lockPath).lastPathComponent
         progress.done(
-            "lock", Double(elapsed.seconds) * 1_000 + Double(elapsed.attoseconds) / 1e15,
+            "lock", (ContinuousClock.now - start).milliseconds,
             "\(name)\(isNew ? " made: commit it, so that everyone gets" : ",") \(lock.pins.count) packages",
             reused: !isNew)
-        let files = try await preparation.files()
         try await upload(files)
         return try preparation.request(kind, lock: lock, files: files)
     }

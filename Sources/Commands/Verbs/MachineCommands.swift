@@ -16,7 +16,10 @@ struct ServeCommand: AsyncParsableCommand {
         let configuration = try Connection.configuration()
         let plane = ControlPlane(
             configuration: configuration, environment: ProcessInfo.processInfo.environment)
+        // Everything that is made from here on is this user's alone.
+        umask(0o077)
         let descriptor = readyDescriptor
+        if let descriptor { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         try await plane.run { endpoint in
             let text =
                 "berth \(ControlPlane.version) serves: gateway http://127.0.0.1:\(endpoint.gatewayPort), "

@@ -93,7 +93,11 @@ struct LockCommand: AsyncParsableCommand {
                         .dependencies, "\(preparation.lockPath) \(lock == nil ? "does not exist" : "is out of date")",
                         suggestion: "run `berth lock \(preparation.path)`")
                 }
-                if !output.quiet { print("\(preparation.lockPath): current") }
+                if output.isJSON {
+                    print(try Output.json(["lock": preparation.lockPath, "state": "current"]))
+                } else if !output.quiet {
+                    print("\(preparation.lockPath): current")
+                }
                 return
             }
             let (lock, _) = try await preparation.lock(refreshing: true)

@@ -34,7 +34,7 @@ struct StatusCommand: AsyncParsableCommand {
         guard let id = try await client.deployment(name).rollout else { return }
         let progress = Progress(isQuiet: output.quiet)
         let rollout = try await client.follow(id) { progress.show($0) }
-        if let failure = rollout.failure, rollout.status != "promoted" { throw Failure(failure) }
+        if let failure = rollout.problem { throw Failure(failure) }
     }
 
     static func text(_ deployments: [DeploymentResource]) -> String {
@@ -131,8 +131,7 @@ struct RollbackCommand: AsyncParsableCommand {
                 let begun = try await client.rollBack(name, to: to)
                 progress.say("\(name): back to revision \(begun.revision)")
                 let rollout = try await RolloutSession(progress: progress, client: client).follow(begun.id)
-                if output.isJSON { print(try Output.json(rollout)) }
-                if let failure = rollout.failure, rollout.status != "promoted" { throw Failure(failure) }
+                try output.finish(rollout)
                 if !output.isJSON { print("revision \(rollout.revision) of \(name) serves") }
             }
         }

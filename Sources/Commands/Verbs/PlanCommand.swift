@@ -65,12 +65,13 @@ struct Plan: Encodable {
         environmentChanges = !isCurrent || lock?.text != active?.lock
         manifestChanges = preparation.manifest != active?.manifest
         var current: [String: String] = [:]
-        for file in try await preparation.files() { current[file.path] = file.sha256 }
+        for file in try await preparation.files() where file.kind != .smoke { current[file.path] = file.sha256 }
         for file in try preparation.templates.render(preparation.manifest) {
             current[file.path] = BlobStore.digest(of: Array(file.contents.utf8))
         }
         let remote = Set(preparation.manifest.model.files.filter(\.isRemote).map(\.target))
-        let old = Dictionary(uniqueKeysWithValues: (active?.files ?? []).map { ($0.path, $0.sha256) })
+        let placed = (active?.files ?? []).filter { $0.role != .smoke }
+        let old = Dictionary(placed.map { ($0.path, $0.sha256) }) { _, last in last }
         files = Set(current.keys).union(old.keys).subtracting(remote).sorted().map { path in
             let kind =
                 switch (old[path], current[path]) {

@@ -33,10 +33,8 @@ struct TestCommand: AsyncParsableCommand {
 
     private func report(_ rollout: RolloutResource, _ manifest: Manifest) throws {
         if let junit { try write(JUnitReport(rollout, manifest).xml, to: junit) }
-        let json = try Output.json(rollout)
-        if let jsonFile { try write(json + "\n", to: jsonFile) }
-        if output.isJSON { print(json) }
-        if let failure = rollout.failure, rollout.status != "promoted" { throw Failure(failure) }
+        if let jsonFile { try write(try Output.json(rollout) + "\n", to: jsonFile) }
+        try output.finish(rollout)
         guard !output.isJSON else { return }
         let count = rollout.smoke.count
         print("\(rollout.deployment): \(count) smoke prediction\(count == 1 ? "" : "s") passed, nothing left behind")
