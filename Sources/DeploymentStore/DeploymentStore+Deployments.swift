@@ -37,6 +37,19 @@ extension DeploymentStore {
         }
     }
 
+    /// Forgets the oldest revisions that do not serve, until `keeping` of each deployment are left; returns the rest.
+    public func pruneRevisions(keeping: Int) throws -> [RevisionRecord] {
+        try write("forget old revisions") { database in
+            for deployment in try DeploymentRecord.fetchAll(database) {
+                let idle = try RevisionRecord.filter(Column("deployment") == deployment.name)
+                    .filter(["superseded", "failed"].contains(Column("status")))
+                    .order(Column("number").desc).fetchAll(database)
+                for revision in idle.dropFirst(keeping) { try revision.delete(database) }
+            }
+            return try RevisionRecord.fetchAll(database)
+        }
+    }
+
     /// One revision; nil when it does not exist.
     public func revision(_ number: Int, of deployment: String) throws -> RevisionRecord? {
         try read("read revision \(number) of \(deployment)") {

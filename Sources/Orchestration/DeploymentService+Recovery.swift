@@ -1,3 +1,4 @@
+import Artifacts
 import ControlAPI
 import DeploymentCore
 import DeploymentStore
@@ -35,7 +36,26 @@ extension DeploymentService {
             }
         }
         forgetTests()
+        do {
+            try collectGarbage()
+        } catch {
+            failures.append("old revisions were not cleaned up: \(error)")
+        }
         return failures
+    }
+
+    /// Forgets old revisions and removes the files that none of the others needs.
+    private func collectGarbage() throws {
+        let revisions = try workshop.store.pruneRevisions(keeping: Self.rememberedRevisions)
+        var blobs: Set<String> = []
+        var folders: Set<String> = []
+        for revision in revisions where !revision.bundle.isEmpty {
+            guard let files = JSONText.decode([BundleFile].self, revision.bundle) else { return }
+            blobs.formUnion(files.map(\.sha256))
+            folders.formUnion(BundleStore.folders(of: try Bundle(files: files.map(\.entry))))
+        }
+        workshop.blobs.collectGarbage(keeping: blobs)
+        workshop.bundles.collectGarbage(keeping: folders)
     }
 
     private func interrupt(_ rollout: RolloutRecord) throws {

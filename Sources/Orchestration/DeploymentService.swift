@@ -11,6 +11,8 @@ import Sandboxes
 public actor DeploymentService {
     /// Ended tests that stay readable.
     static let rememberedTests = 20
+    /// Revisions of each deployment that stay for a rollback, beside the one that serves.
+    static let rememberedRevisions = 20
     /// How long requests in flight may take when their deployment is destroyed.
     static let destroyGrace = Duration.seconds(5)
 

@@ -98,8 +98,8 @@ struct RolloutRunner: Sendable {
         }
         if sandbox.isolation == .process {
             try reporter.notice(
-                "no isolation: this machine blocks user namespaces, so the app runs as a plain process on port "
-                    + "\(sandbox.port) (see `berth doctor`)")
+                "no isolation: the app runs as a plain process on port \(sandbox.port); `berth doctor` says what this "
+                    + "machine can do")
         }
         _ = try await stage(.upload, of: rollout, key: sandboxID) {
             let (count, bytes) = try await launcher.upload(to: sandbox)

@@ -122,6 +122,15 @@ import Testing
         }
     }
 
+    @Test func oldRevisionsAreForgottenButNeverTheOneThatServes() async throws {
+        try await with { store, _ in
+            for name in ["a", "b", "c", "d"] { try promote(store, try begin(store, name).0) }
+            #expect(try store.pruneRevisions(keeping: 1).map(\.number) == [3, 4])
+            #expect(try store.pruneRevisions(keeping: 0).map(\.number) == [4])
+            #expect(try store.revision(4, of: "iris")?.status == .active)
+        }
+    }
+
     @Test func storeOfANewerVersionIsRefused() async throws {
         try await with { store, path in
             try store.database.write { database in

@@ -144,7 +144,7 @@ extension Manifest {
     public struct Health: Sendable, Equatable, Codable {
         /// The path asked; nil for an app without one, which is then gated by process, port and smoke predictions.
         public var path: String?
-        /// The first interval between probes; doubles up to `maximumInterval`.
+        /// The shortest interval between probes; grows with the time spent, up to `maximumInterval`.
         public var interval: Duration
         /// The budget of one probe.
         public var timeout: Duration

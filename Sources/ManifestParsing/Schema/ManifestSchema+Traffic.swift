@@ -10,7 +10,8 @@ extension ManifestSchema {
             ),
             Key(
                 "interval", .duration(.milliseconds(10)...Manifest.Health.maximumInterval),
-                default: duration(defaults.interval), "The first interval between probes; it doubles up to 1s"),
+                default: duration(defaults.interval),
+                "The shortest interval between probes; it grows to a twentieth of the time spent, 1s at most"),
             Key(
                 "timeout", .duration(.milliseconds(10) ... .seconds(60)), default: duration(defaults.timeout),
                 "The budget of one probe"),

@@ -40,6 +40,7 @@ MAX_WAITING = 256  # predictions queued for the worker thread; more are told to 
 POOL_SECONDS = 0.003  # predictions slower than this leave the event loop
 INLINE_SECONDS = 0.001  # predictions quicker than this run on it
 INLINE_BODY_BYTES = 64 << 10  # large batches never run on the event loop
+STALL_SECONDS = 0.02  # an unknown function that took this long once stays on the worker thread
 WINDOW = 32  # predictions measured before the place is chosen again
 NOTHING = msgspec.UNSET
 
@@ -95,6 +96,7 @@ class Service:
     def __init__(self) -> None:
         self.model: Model | None = None
         self.inline = False
+        self.erratic = False
         self.waiting = 0
         self.seconds: list[float] = []
         self.input_type: type[Any] = Input
@@ -137,9 +139,11 @@ class Service:
         start = time.perf_counter()
         result = model.predict(value)
         self.seconds.append(time.perf_counter() - start)
+        if not model.steady and self.seconds[-1] > STALL_SECONDS:
+            self.inline, self.erratic = False, True  # it has kept others waiting once, it shall not again
         if len(self.seconds) >= WINDOW:
-            median = statistics.median(self.seconds)
-            self.inline = model.steady and median < (POOL_SECONDS if self.inline else INLINE_SECONDS)
+            limit = POOL_SECONDS if self.inline else INLINE_SECONDS
+            self.inline = not self.erratic and statistics.median(self.seconds) < limit
             self.seconds = []
         return result
 

@@ -14,6 +14,18 @@ import numpy as np
 
 MODEL_FILE = "model/iris.joblib"
 SUFFIXES = (".joblib", ".pkl", ".pickle")
+# Estimators that predict the most probable class, so that one pass gives the label and its confidence. Others, as
+# SVC, take their labels from elsewhere.
+MOST_PROBABLE = {
+    "BernoulliNB",
+    "DecisionTreeClassifier",
+    "ExtraTreesClassifier",
+    "GaussianNB",
+    "HistGradientBoostingClassifier",
+    "LogisticRegression",
+    "MultinomialNB",
+    "RandomForestClassifier",
+}
 
 
 class Model:
@@ -26,6 +38,9 @@ class Model:
         self.features: int | None = getattr(estimator, "n_features_in_", None)
         self.probabilities = getattr(estimator, "predict_proba", None)
         self.input_type: Any = str | list[str] if self.features is None else list[float | list[float]]
+        final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+        by_probability = self.probabilities is not None and type(final).__name__ in MOST_PROBABLE
+        self.classes: Any = np.asarray(estimator.classes_) if by_probability else None
         self.names: list[str] | None = None
         if hasattr(estimator, "feature_names_in_"):
             try:
@@ -40,12 +55,13 @@ class Model:
     def predict(self, value: Any) -> tuple[Any, Any]:
         """The predictions as a list, and the probability of each; one number for one row."""
         rows, single = self.rows(value)
-        prediction = np.asarray(self.estimator.predict(rows)).tolist()
         if self.probabilities is None:
-            return prediction, None
+            return np.asarray(self.estimator.predict(rows)).tolist(), None
         probabilities = self.probabilities(rows)
         if isinstance(probabilities, list):  # several outputs; their probabilities have no common confidence
-            return prediction, None
+            return np.asarray(self.estimator.predict(rows)).tolist(), None
+        labels = self.estimator.predict(rows) if self.classes is None else self.classes[probabilities.argmax(axis=1)]
+        prediction = np.asarray(labels).tolist()
         confidence = probabilities.max(axis=1).tolist()
         return prediction, confidence[0] if single else confidence
 

@@ -39,7 +39,7 @@ async def finish(result: Any) -> tuple[Any, Any]:
 class Model:
     """The user's code."""
 
-    steady = False  # nothing is known about the time it takes, so it never runs on the event loop
+    steady = False  # nothing is known about the time it takes, so it is watched
     input_type = Any
 
     def __init__(self, code: ModuleType, folder: Path) -> None:
