@@ -100,6 +100,7 @@ def remove(folder: Path) -> None:
 
 def copied_iris(folder: Path) -> Path:
     """The iris manifest and its model in a folder of their own, so that no lock is written into the work tree."""
+    (folder / ".git").mkdir()  # the mark of a project, inside which a manifest may name models
     model = folder / "Examples/iris"
     model.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPOSITORY / "Examples/iris/iris.joblib", model)

@@ -4,6 +4,7 @@ import DeploymentCore
 extension BlobStore {
     /// Fetches a URL into the store, resuming what an earlier attempt has left.
     ///
+    /// While somebody else fetches the same URL it waits, and then takes what has come.
     /// - Parameters:
     ///   - url: `https` only, also after redirects (at most three); other policies are for tests.
     ///   - sha256: The pinned digest; with it a blob that is here is taken without asking the network.
@@ -15,11 +16,13 @@ extension BlobStore {
         _ url: String, sha256: String? = nil, policy: AddressPolicy = .publicOnly,
         progress: @escaping @Sendable (_ received: Int64, _ total: Int64?) -> Void = { _, _ in }
     ) async throws -> Blob {
-        if let sha256, let known = blob(sha256) { return known }
+        if let sha256, let known = claim(sha256) { return known }
         guard url.hasPrefix("https://") || policy != .publicOnly else {
             throw BerthError(.artifact, "`\(Download.shown(url))` is not an https:// URL")
         }
-        let download = try Download(store: self, url: url, sha256: sha256, policy: policy, progress: progress)
+        let (download, fetched) = try await Download.begin(
+            store: self, url: url, sha256: sha256, policy: policy, progress: progress)
+        if let fetched { return fetched }
         var fruitless = 0
         for _ in 1...Download.attemptLimit {
             let before = download.size

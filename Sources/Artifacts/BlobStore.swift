@@ -38,9 +38,15 @@ public struct BlobStore: Sendable {
         return Blob(digest: digest, size: Int64(status.st_size), path: path)
     }
 
-    /// Those of `digests` that are not here, in their order.
+    /// Those of `digests` that are not here, in their order; the others survive collections for `graceSeconds` more.
     public func missing(_ digests: [String]) -> [String] {
-        digests.filter { path(of: $0) == nil }
+        digests.filter { claim($0) == nil }
+    }
+
+    /// The blob, young again, so that a collection leaves it alone until somebody refers to it.
+    func claim(_ digest: String) -> Blob? {
+        guard let path = path(of: digest), Disk.touch(path) else { return nil }
+        return blob(digest)
     }
 
     /// Copies a file in, hashing it on the way; nothing is written when `expected` is already here.
@@ -48,7 +54,7 @@ public struct BlobStore: Sendable {
     /// - Throws: `artifact` when the content is not the expected one (naming both digests) or no regular file,
     ///   `too_large`, `storage_full`.
     public func add(path: String, expected: String? = nil) async throws -> Blob {
-        if let expected, let known = blob(expected) { return known }
+        if let expected, let known = claim(expected) { return known }
         return try await blocking {
             let source = try Disk.openRegular(path)
             defer { close(source) }
@@ -75,7 +81,7 @@ public struct BlobStore: Sendable {
         guard place(of: digest) != nil else {
             throw BerthError(.artifact, "`\(digest.prefix(80))` is not a sha256 of 64 lower-case hex digits")
         }
-        if let known = blob(digest) { return known }
+        if let known = claim(digest) { return known }
         let incoming = try Incoming(folder: folder, limit: min(limit ?? self.limit, self.limit))
         for try await chunk in chunks { try incoming.append(chunk) }
         return try await blocking {
@@ -130,7 +136,7 @@ public struct BlobStore: Sendable {
         guard let place = place(of: digest) else { throw BerthError(.internalError, "\(digest) is not a digest") }
         let group = place.parentPath
         try Disk.makeFolder(group)
-        if let known = blob(digest) {
+        if let known = claim(digest) {
             unlink(temporary)
             return known
         }

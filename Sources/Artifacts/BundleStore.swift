@@ -53,13 +53,18 @@ public struct BundleStore: Sendable {
     ) -> [String] {
         Disk.names(in: folder).filter { name in
             guard !keeping.contains(name), (Disk.age("\(folder)/\(name)") ?? 0) >= graceSeconds else { return false }
-            Disk.remove("\(folder)/\(name)")
+            // Renamed first, so that nobody mounts what is half removed.
+            let gone = "\(folder)/gone-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+            guard rename("\(folder)/\(name)", gone) == 0 else { return false }
+            Disk.remove(gone)
             return true
         }
     }
 
     private func materialise(_ files: [FileEntry], _ root: String) throws -> String {
         let place = "\(folder)/\(Self.digest(files, root))"
+        // It is young again, so that a collection leaves it alone until a sandbox shows it.
+        Disk.touch(place)
         if access(place, R_OK) == 0 { return place }
         let temporary = "\(place).tmp-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         defer { Disk.remove(temporary) }

@@ -19,11 +19,15 @@ public final class DigestCache: Sendable {
     }
 
     private let file: String
+    private let settledSeconds: Int
     private let state: Locked<State>
 
     /// Reads `file` (`$BERTH_HOME/cache/digests.json`); a missing or damaged one is an empty cache.
-    public init(file: String) {
+    public convenience init(file: String) { self.init(file: file, settledSeconds: Self.settledSeconds) }
+
+    init(file: String, settledSeconds: Int) {
         self.file = file
+        self.settledSeconds = settledSeconds
         var state = State()
         let data = (try? Data(contentsOf: URL(fileURLWithPath: file))) ?? Data()
         for (path, entry) in (try? JSONValue(parsing: data))?.object ?? [:] {
@@ -64,7 +68,7 @@ public final class DigestCache: Sendable {
         var after = stat()
         let isSettled =
             fstat(opened, &after) == 0 && Self.stamp(after) == stamp
-            && time(nil) - max(status.st_ctim.tv_sec, status.st_mtim.tv_sec) >= Self.settledSeconds
+            && time(nil) - max(status.st_ctim.tv_sec, status.st_mtim.tv_sec) >= settledSeconds
         if isSettled {
             state.withLock { state in
                 state.entries[path] = (stamp, digest)

@@ -105,11 +105,37 @@ enum Disk {
         if unlink(path) != 0 { try? FileManager.default.removeItem(atPath: path) }
     }
 
+    /// Makes the age of a path's last change 0, its content's time untouched; false when it is gone.
+    @discardableResult static func touch(_ path: String) -> Bool {
+        // UTIME_NOW and UTIME_OMIT, which Swift does not see: setting the access time alone changes `ctime`.
+        let times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 1), timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2)]
+        return utimensat(AT_FDCWD, path, times, 0) == 0 || errno != ENOENT
+    }
+
     /// The age of a path's last change in seconds; nil when it is gone.
     static func age(_ path: String) -> Int? {
         var status = stat()
         guard lstat(path, &status) == 0 else { return nil }
         return time(nil) - status.st_ctim.tv_sec
+    }
+
+    /// Changes whenever a file is written or replaced; nil when it is not there.
+    static func stamp(_ path: String) -> String? {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return nil }
+        return "\(status.st_ino):\(status.st_ctim.tv_sec).\(status.st_ctim.tv_nsec)"
+    }
+
+    /// Whether a path still leads to an open file.
+    static func isSame(_ file: Int32, _ path: String) -> Bool {
+        var (opened, named) = (stat(), stat())
+        guard fstat(file, &opened) == 0, lstat(path, &named) == 0 else { return false }
+        return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino
+    }
+
+    static func size(_ file: Int32) -> Int64 {
+        var status = stat()
+        return fstat(file, &status) == 0 ? Int64(status.st_size) : 0
     }
 
     static func isFolder(_ path: String) -> Bool {

@@ -12,6 +12,10 @@ final class Download: @unchecked Sendable {
     static let fruitlessLimit = 2
     /// The longest one transfer may take.
     static let timeout = Duration.seconds(6 * 3_600)
+    /// The longest somebody else's download of the same URL is waited for.
+    static let waitLimit = Duration.seconds(6 * 3_600)
+    /// How often a part that somebody else has is asked for again.
+    static let pollInterval = Duration.milliseconds(100)
     /// How long parts are kept, in seconds.
     static let keptSeconds = 7 * 86_400
 
@@ -27,24 +31,59 @@ final class Download: @unchecked Sendable {
     private var hasher = SHA256()
     private var isResumedUnchecked = false
 
-    init(
-        store: BlobStore, url: String, sha256: String?, policy: AddressPolicy,
+    private init(
+        store: BlobStore, url: String, sha256: String?, policy: AddressPolicy, part: String, file: Int32,
         progress: @escaping @Sendable (Int64, Int64?) -> Void
-    ) throws {
+    ) {
         self.store = store
         self.url = url
         self.sha256 = sha256
         self.policy = policy
         self.progress = progress
-        let key = SHA256.hash(data: Data(url.utf8)).hex
-        part = "\(store.folder)/downloads/\(key).part"
-        file = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw Disk.failure("write", part) }
-        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
-            close(file)
-            throw BerthError(.conflict, "\(Self.shown(url)) is already being downloaded")
+        self.part = part
+        self.file = file
+    }
+
+    /// Takes the URL's part file for itself, waiting for whoever has it; with the blob when the other one got it.
+    static func begin(
+        store: BlobStore, url: String, sha256: String?, policy: AddressPolicy,
+        progress: @escaping @Sendable (Int64, Int64?) -> Void
+    ) async throws -> (download: Download, fetched: Blob?) {
+        let part = "\(store.folder)/downloads/\(SHA256.hash(data: Data(url.utf8)).hex).part"
+        let before = Disk.stamp(notes(of: part))
+        let deadline = ContinuousClock.now + waitLimit
+        var hasWaited = false
+        while true {
+            let file = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+            guard file >= 0 else { throw Disk.failure("write", part) }
+            let download = Download(
+                store: store, url: url, sha256: sha256, policy: policy, part: part, file: file, progress: progress)
+            if flock(file, LOCK_EX | LOCK_NB) == 0 {
+                // Whoever had it may have renamed it into a blob, which must never be written again.
+                guard Disk.isSame(file, part) else { continue }
+                if hasWaited, let blob = download.fetched(since: before) {
+                    unlink(part)
+                    return (download, blob)
+                }
+                try await blocking { (download.hasher, download.size) = try Disk.hash(file, part) }
+                return (download, nil)
+            }
+            guard ContinuousClock.now < deadline else {
+                throw BerthError(
+                    .timeout, "\(shown(url)) has been downloaded by somebody else for \(waitLimit.components.seconds) s"
+                )
+            }
+            hasWaited = true
+            progress(Disk.size(file), nil)
+            try await Task.sleep(for: pollInterval)
         }
-        (hasher, size) = try Disk.hash(file, part)
+    }
+
+    /// What somebody else has fetched while this one waited.
+    private func fetched(since before: String?) -> Blob? {
+        if let sha256 { return store.claim(sha256) }
+        guard Disk.stamp(notes) != before else { return nil }
+        return noted?["digest"]?.string.flatMap { store.claim($0) }
     }
 
     deinit { close(file) }
@@ -80,7 +119,11 @@ final class Download: @unchecked Sendable {
             if response.status == 304, known != nil { return true }
             return try await self.receive(response)
         }
-        if size == 0, let known, isComplete { return known.blob }
+        if size == 0, let known, isComplete {
+            // Written again, so that whoever waits sees that it was asked for.
+            try remember(tag: known.tag, digest: known.blob.digest)
+            return known.blob
+        }
         return isComplete ? try await finish() : nil
     }
 
@@ -141,8 +184,7 @@ final class Download: @unchecked Sendable {
         let blob = try await blocking { [store, file, part, size] in
             try store.publish(file, at: part, digest: digest, size: size)
         }
-        let noted: JSONValue = ["tag": tag.map { .string($0) } ?? .null, "digest": .string(digest)]
-        try Disk.replace(notes, with: noted.encoded())
+        try remember(tag: tag, digest: digest)
         return blob
     }
 
@@ -154,7 +196,8 @@ final class Download: @unchecked Sendable {
 
     // MARK: What is remembered of a URL
 
-    private var notes: String { "\(part.dropLast(5)).json" }
+    private var notes: String { Self.notes(of: part) }
+    private static func notes(of part: String) -> String { "\(part.dropLast(5)).json" }
     private var noted: JSONValue? {
         (try? Data(contentsOf: URL(fileURLWithPath: notes))).flatMap { try? JSONValue(parsing: $0) }
     }
@@ -162,13 +205,15 @@ final class Download: @unchecked Sendable {
 
     private var knownBlob: (tag: String, blob: Blob)? {
         guard sha256 == nil, let noted, let tag = noted["tag"]?.string, let digest = noted["digest"]?.string,
-            let blob = store.blob(digest)
+            let blob = store.claim(digest)
         else { return nil }
         return (tag, blob)
     }
 
-    private func remember(tag: String?) throws {
-        try Disk.replace(notes, with: JSONValue.object(["tag": tag.map { .string($0) } ?? .null]).encoded())
+    private func remember(tag: String?, digest: String? = nil) throws {
+        var noted: [String: JSONValue] = ["tag": tag.map { .string($0) } ?? .null]
+        noted["digest"] = digest.map { .string($0) }
+        try Disk.replace(notes, with: JSONValue.object(noted).encoded())
     }
 
     /// An entity tag that stands for exact bytes; weak ones do not.

@@ -16,11 +16,15 @@ public struct SourceTree: Sendable {
 
     let folder: String
     let cache: DigestCache
+    let ours: [String]
 
     /// Looks in `folder`, where the manifest lies; `cache` saves hashing what has not changed.
-    public init(folder: String, cache: DigestCache) {
+    ///
+    /// `ours` are files there that are berth's, not the app's: the manifest and its lock.
+    public init(folder: String, cache: DigestCache, leavingOut ours: [String] = []) {
         self.folder = folder
         self.cache = cache
+        self.ours = ours
     }
 
     /// Finds, checks and hashes the files; remote model files are left to `BlobStore.download`.
@@ -38,7 +42,8 @@ public struct SourceTree: Sendable {
                 .artifact, "model file \(entry.source) has sha256 \(entry.sha256), but \(pinned) is pinned",
                 suggestion: "if the change is wanted, pin the new digest")
         }
-        try cache.save()
+        // It only saves time: a home that cannot be written must not keep anybody from validating.
+        try? cache.save()
         return entries
     }
 
@@ -68,7 +73,7 @@ public struct SourceTree: Sendable {
                 try walk.add(Found(path: target, source: source.path, kind: .model, root: nil))
             }
         }
-        let models = Set(walk.found.map(\.source))
+        let models = Set(walk.found.map(\.source)).union(ours.compactMap(SourceWalk.resolved))
         try addApp(manifest.server, &walk, leavingOut: models)
         for test in manifest.smoke {
             guard case .form(let fields) = test.request.body else { continue }

@@ -79,8 +79,8 @@ struct Preparation {
 
     /// The files beside the manifest, with their digests.
     func files() async throws -> [FileEntry] {
-        try await SourceTree(folder: folder, cache: DigestCache(file: configuration.path("cache/digests.json")))
-            .collect(manifest)
+        let cache = DigestCache(file: configuration.path("cache/digests.json"))
+        return try await SourceTree(folder: folder, cache: cache, leavingOut: [path, lockPath]).collect(manifest)
     }
 
     /// The request for these files.

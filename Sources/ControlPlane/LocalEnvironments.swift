@@ -19,7 +19,14 @@ extension EnvironmentProgress {
 
 /// Builds environments on this machine with uv.
 struct LocalEnvironments: EnvironmentBuilding {
+    /// How long an environment stays after its last use; the next deploy of the same lock then costs nothing.
+    static let retention = 7 * 24 * 3_600
+
     let store: EnvironmentStore
+
+    func removeUnused(keeping digests: Set<String>) async throws {
+        try await store.collectGarbage(keeping: digests, graceSeconds: Self.retention)
+    }
 
     func environment(
         lock: String, python: String?, progress: @escaping @Sendable (String) -> Void

@@ -84,6 +84,20 @@ enum Disk {
         try? FileManager.default.removeItem(atPath: path)
     }
 
+    /// Makes the age of a path's last change 0, its content's time untouched; false when it is gone.
+    @discardableResult static func touch(_ path: String) -> Bool {
+        // UTIME_NOW and UTIME_OMIT, which Swift does not see: setting the access time alone changes `ctime`.
+        let times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 1), timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2)]
+        return utimensat(AT_FDCWD, path, times, 0) == 0 || errno != ENOENT
+    }
+
+    /// The age of a path's last change in seconds; nil when it is gone.
+    static func age(_ path: String) -> Int? {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return nil }
+        return time(nil) - status.st_ctim.tv_sec
+    }
+
     static func isFolder(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR

@@ -15,7 +15,10 @@ struct EnvironmentBuild: Sendable {
     private var path: String { "\(folder)/\(key)" }
 
     /// The finished environment; nil when there is none.
+    ///
+    /// It counts as used from now on, so that a collection leaves it alone until somebody refers to it.
     func existing() -> Environment? {
+        Disk.touch(path)
         guard let text = try? String(contentsOfFile: "\(path)/berth.json", encoding: .utf8),
             let packages = try? JSONValue(parsing: text)["packages"]?.integer
         else { return nil }
@@ -47,15 +50,16 @@ struct EnvironmentBuild: Sendable {
                 "venv", "--quiet", "--relocatable", "--no-project", "--no-config", "--python", interpreter.path,
                 temporary,
             ],
-            in: folder, timeout: Uv.queryTimeout)
+            in: "/", timeout: Uv.queryTimeout)
         guard created.isSuccess else { throw failure(created.text) }
         if total > 0 {
-            try Disk.write(lock.text, to: "\(temporary)/requirements.lock")
+            // In `/`, because uv reads settings such as `no-binary` from the folders above the one it runs in.
+            try Disk.write(lock.canonical, to: "\(temporary)/requirements.lock")
             let synced = try await uv.run(
                 [
                     "pip", "sync", "--python", "\(temporary)/bin/python", "--require-hashes", "--only-binary", ":all:",
                     "--link-mode", "hardlink", "\(temporary)/requirements.lock",
-                ], in: folder, timeout: Uv.syncTimeout
+                ], in: "/", timeout: Uv.syncTimeout
             ) { line in
                 if let step = EnvironmentProgress(line: line, total: total) { progress(step) }
             }

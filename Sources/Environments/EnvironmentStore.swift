@@ -10,6 +10,9 @@ public actor EnvironmentStore {
     /// Raised whenever the same key would have to give another folder.
     static let layoutVersion = 1
 
+    /// How long an environment that nobody refers to yet survives a collection, in seconds.
+    public static let graceSeconds = 3_600
+
     private let folder: String
     private let uv: Uv
     private var uvVersion: String?
@@ -24,10 +27,15 @@ public actor EnvironmentStore {
         self.uv = uv
     }
 
-    /// Ends builds that are under way and waits until they have cleaned up.
+    /// Ends all builds that are under way at once, with every process of theirs, and waits until they have cleaned up.
+    ///
+    /// Cheap when nothing is built; may be called more than once. Whoever waits for a build gets a `CancellationError`.
     public func close() async {
         isClosed = true
-        for work in running.values { await work.cancel() }
+        // A build that nobody waits for any more is still in here until its processes are gone.
+        let works = Array(running.values)
+        for work in works { work.abandon() }
+        for work in works { await work.ended() }
     }
 
     /// The environment of a lock: the one that is there, or a new one.
@@ -71,17 +79,22 @@ public actor EnvironmentStore {
         return removed
     }
 
-    /// Removes every environment that is not in `keeping` (digests); those being built are kept. Returns the removed.
-    @discardableResult public func collectGarbage(keeping: Set<String>) throws -> [String] {
+    /// Removes environments that are not in `keeping` (digests), unless they were built or asked for within
+    /// `graceSeconds`; those being built are kept. Returns the removed.
+    @discardableResult public func collectGarbage(
+        keeping: Set<String>, graceSeconds: Int = graceSeconds
+    ) async throws -> [String] {
         try prepare()
         var removed: [String] = []
         for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
             guard name.wholeMatch(of: /[0-9a-f]{64}/) != nil, !keeping.contains(name) else { continue }
             guard let lock = try FolderLock.tryTake(EnvironmentBuild.lockPath(folder, name)) else { continue }
-            let gone = "\(folder)/\(name).tmp-gone"
+            // From here to the rename nothing is awaited, so that `environment` cannot answer with it in between.
+            guard (Disk.age("\(folder)/\(name)") ?? 0) >= graceSeconds else { continue }
+            let gone = "\(folder)/\(name).tmp-gone-\(UInt32.random(in: 0 ... .max))"
             guard rename("\(folder)/\(name)", gone) == 0 else { throw Disk.failure("remove", "\(folder)/\(name)") }
-            Disk.remove(gone)
             removed.append(name)
+            try await blocking { Disk.remove(gone) }
             _ = consume lock
         }
         return removed

@@ -1,4 +1,3 @@
-import Crypto
 import DeploymentCore
 import Foundation
 
@@ -13,7 +12,7 @@ public struct Lock: Sendable, Equatable {
     public let text: String
     /// The packages in their order.
     public let pins: [Pin]
-    /// Index options (`--index-url …`) that the packages come from.
+    /// Index options (`--index-url …`, `--extra-index-url …`) that the packages come from.
     public let options: [String]
     /// The Python version it was resolved for; nil when a foreign lock does not say.
     public let python: String?
@@ -24,7 +23,7 @@ public struct Lock: Sendable, Equatable {
     public struct Pin: Sendable, Equatable {
         /// The normalised name: lower case, `-` for `_` and `.`.
         public let name: String
-        /// `name==version` or `name @ url`, with its marker if it has one.
+        /// `name==version` or `name @ url` (of a wheel), with ` ; marker` if it has one.
         public let requirement: String
         /// `sha256:<hex>` of the files it may be installed from; at least one.
         public let hashes: [String]
@@ -34,17 +33,25 @@ public struct Lock: Sendable, Equatable {
     ///
     /// - Throws: `dependencies` naming the line that does not belong into a lock.
     public init(parsing text: String) throws(BerthError) {
+        let read = try RequirementsText(text, name: "the lock")
         var pins: [Pin] = []
         var options: [String] = []
-        for (number, line) in Self.logicalLines(text) {
-            if line.hasPrefix("-") {
-                guard line.wholeMatch(of: /(-i|--index-url|--extra-index-url)(\s+|=)https:\/\/\S+/) != nil else {
-                    throw BerthError(.dependencies, "line \(number) of the lock: the option `\(line)` is not allowed")
+        for (number, item) in read.items {
+            switch item {
+            case .index(let option): options.append(option)
+            case .include(let path, _):
+                throw BerthError(
+                    .dependencies, "line \(number) of the lock: it may not include `\(VisibleLine.of(path))`")
+            case .requirement(let line):
+                let shown = VisibleLine.of(line.text)
+                guard line.isPinned else {
+                    throw BerthError(.dependencies, "line \(number) of the lock: `\(shown)` is not pinned with ==")
                 }
-                options.append(line)
-                continue
+                guard !line.hashes.isEmpty else {
+                    throw BerthError(.dependencies, "line \(number) of the lock: `\(shown)` has no hash")
+                }
+                pins.append(Pin(name: line.name, requirement: line.text, hashes: line.hashes))
             }
-            pins.append(try Self.pin(line, number))
             guard pins.count <= Self.pinLimit else {
                 throw BerthError(.tooLarge, "the lock has more than \(Self.pinLimit) packages")
             }
@@ -52,8 +59,8 @@ public struct Lock: Sendable, Equatable {
         self.text = text
         self.pins = pins
         self.options = options
-        python = text.firstMatch(of: /(?m)^# python: (3\.\d+\.\d+)$/).map { String($0.1) }
-        inputs = text.firstMatch(of: /(?m)^# inputs: sha256:([0-9a-f]{64})$/).map { String($0.1) }
+        python = Self.value("python: ", in: read.head).flatMap { Self.isVersion($0) ? $0 : nil }
+        inputs = Self.value("inputs: sha256:", in: read.head).flatMap { $0.utf8.count == 64 ? $0 : nil }
     }
 
     init(pins: [Pin], options: [String], python: String, inputs: String) throws(BerthError) {
@@ -78,6 +85,13 @@ public struct Lock: Sendable, Equatable {
         return (options + lines.sorted()).joined(separator: "\n")
     }
 
+    /// What uv is given: the options and pins as they were understood, and nothing else of the text.
+    var canonical: String {
+        var lines = options
+        for pin in pins { lines.append(([pin.requirement] + pin.hashes.map { "--hash=\($0)" }).joined(separator: " ")) }
+        return lines.map { $0 + "\n" }.joined()
+    }
+
     /// Whether it was made from exactly these inputs; when not, say `lock is out of date` and make a new one.
     ///
     /// - Throws: `dependencies` when a file of the inputs is missing.
@@ -85,55 +99,22 @@ public struct Lock: Sendable, Equatable {
         self.inputs == (try inputs.digest())
     }
 
-    private static func pin(_ line: String, _ number: Int) throws(BerthError) -> Pin {
-        let words = line.split(separator: " --hash=")
-        let requirement = String(words.first ?? "").trimmingCharacters(in: .whitespaces)
-        let hashes = words.dropFirst().map { $0.trimmingCharacters(in: .whitespaces) }
-        let shape =
-            #/
-            ([A-Za-z0-9][A-Za-z0-9._-]*) (\[[A-Za-z0-9._,\ -]*\])? \s*
-            (==\s*[A-Za-z0-9.+!_-]+ | @\s*(https|file):\/\/\S+) \s* (;.*)?
-            /#
-        guard let match = requirement.wholeMatch(of: shape) else {
-            throw BerthError(
-                .dependencies, "line \(number) of the lock: `\(requirement.prefix(100))` is not pinned with ==")
-        }
-        guard !hashes.isEmpty else {
-            throw BerthError(.dependencies, "line \(number) of the lock: `\(requirement)` has no hash")
-        }
-        for hash in hashes where hash.wholeMatch(of: /sha(256:[0-9a-f]{64}|384:[0-9a-f]{96}|512:[0-9a-f]{128})/) == nil
-        {
-            throw BerthError(.dependencies, "line \(number) of the lock: `\(hash.prefix(140))` is not a sha256 hash")
-        }
-        return Pin(name: normalised(match.1), requirement: requirement, hashes: hashes)
+    private static func value(_ key: String, in head: [String]) -> String? {
+        head.first { $0.hasPrefix(key) }.map { String($0.dropFirst(key.count)) }
     }
 
-    /// Lines without comments, continuation lines joined, with the number of the first.
-    private static func logicalLines(_ text: String) -> [(Int, String)] {
-        var result: [(Int, String)] = []
-        var open: (number: Int, text: String)?
-        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            var line = raw.trimmingCharacters(in: .whitespacesAndNewlines)
-            if line.hasPrefix("#") { continue }
-            if let comment = line.firstRange(of: " #") { line = String(line[..<comment.lowerBound]) }
-            let continues = line.hasSuffix("\\")
-            if continues { line.removeLast() }
-            line = (open.map { $0.text + " " } ?? "") + line.trimmingCharacters(in: .whitespaces)
-            let number = open?.number ?? index + 1
-            open = nil
-            if continues {
-                open = (number, line)
-            } else if !line.isEmpty {
-                result.append((number, line))
-            }
+    private static func isVersion(_ text: String) -> Bool {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        let areNumbers = parts.allSatisfy { part in
+            (1...3).contains(part.utf8.count) && part.utf8.allSatisfy { (0x30...0x39).contains($0) }
         }
-        if let open, !open.text.isEmpty { result.append((open.number, open.text)) }
-        return result
+        return parts.count == 3 && parts.first == "3" && areNumbers
     }
 
     /// PEP 503: runs of `-`, `_` and `.` are one `-`, in lower case.
     static func normalised(_ name: some StringProtocol) -> String {
-        name.lowercased().split(omittingEmptySubsequences: true) { "-_.".contains($0) }.joined(separator: "-")
+        let parts = name.lowercased().utf8.split { $0 == 0x2D || $0 == 0x5F || $0 == 0x2E }
+        return parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "-")
     }
 }
 

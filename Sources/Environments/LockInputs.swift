@@ -47,25 +47,43 @@ public struct LockInputs: Sendable, Equatable {
         return hasher.finalize().hex
     }
 
+    /// One file of the inputs.
+    struct File {
+        var path: String
+        var text: String
+        /// What it says; nil when it is no requirements file.
+        var content: RequirementsText?
+        /// Whether it only constrains versions.
+        var isConstraint = false
+    }
+
     /// A requirements file and those it includes.
-    static func files(from start: String) throws(BerthError) -> [(path: String, text: String)] {
-        var found: [(path: String, text: String)] = []
-        var waiting = [start]
-        while let path = waiting.popLast() {
-            guard !found.contains(where: { $0.path == path }) else { continue }
+    static func files(from start: String) throws(BerthError) -> [File] {
+        var found: [File] = []
+        var waiting = [(path: start, isConstraint: false)]
+        while let next = waiting.popLast() {
+            let path = next.path
+            guard !found.contains(where: { $0.path == path && $0.isConstraint == next.isConstraint }) else { continue }
             guard found.count < fileCountLimit else {
                 throw BerthError(.tooLarge, "\(start) includes more than \(fileCountLimit) files")
             }
-            let text = try read(path)
-            found.append((path, text))
-            guard !path.hasSuffix(".toml"), !path.hasSuffix(".lock") else { continue }
-            let include = /\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)\s*/
-            for line in text.split(whereSeparator: \.isNewline) {
-                guard let match = line.wholeMatch(of: include), !match.1.contains("://") else { continue }
-                waiting.append(resolve(String(match.1), in: path.parentPath))
+            var file = File(path: path, text: try read(path), isConstraint: next.isConstraint)
+            if !isProject(path) {
+                let content = try RequirementsText(file.text, name: path.lastName)
+                for case .include(let other, let isConstraint) in content.items.map(\.item) {
+                    waiting.append((resolve(other, in: path.parentPath), isConstraint || next.isConstraint))
+                }
+                file.content = content
             }
+            found.append(file)
         }
         return found
+    }
+
+    /// Whether a file is another tool's, and no list of requirements.
+    static func isProject(_ path: String) -> Bool {
+        let names = ["uv.lock", "poetry.lock", "Pipfile", "Pipfile.lock", "environment.yml", "setup.py"]
+        return path.hasSuffix(".toml") || names.contains(path.lastName)
     }
 
     static func resolve(_ path: String, in folder: String) -> String {

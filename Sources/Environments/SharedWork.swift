@@ -54,14 +54,18 @@ final class SharedWork: Sendable {
         }
     }
 
-    /// Ends the work and waits until it has cleaned up.
-    func cancel() async {
+    /// Ends the work; `ended` waits until it has cleaned up.
+    func abandon() {
         let task = state.withLock { state in
             state.isAbandoned = true
             return state.task
         }
         task?.cancel()
-        await task?.value
+    }
+
+    /// Waits until nothing of the work runs any more.
+    func ended() async {
+        await state.withLock(\.task)?.value
     }
 
     private func leave(_ id: UInt64) {

@@ -37,7 +37,7 @@ extension DeploymentService {
         }
         forgetTests()
         do {
-            try collectGarbage()
+            try await collectGarbage()
         } catch {
             failures.append("old revisions were not cleaned up: \(error)")
         }
@@ -45,7 +45,7 @@ extension DeploymentService {
     }
 
     /// Forgets old revisions and removes the files that none of the others needs.
-    private func collectGarbage() throws {
+    private func collectGarbage() async throws {
         let revisions = try workshop.store.pruneRevisions(keeping: Self.rememberedRevisions)
         var blobs: Set<String> = []
         var folders: Set<String> = []
@@ -56,6 +56,7 @@ extension DeploymentService {
         }
         workshop.blobs.collectGarbage(keeping: blobs)
         workshop.bundles.collectGarbage(keeping: folders)
+        try await workshop.environments.removeUnused(keeping: Set(revisions.map(\.environmentDigest)))
     }
 
     private func interrupt(_ rollout: RolloutRecord) throws {

@@ -78,6 +78,9 @@ public protocol EnvironmentBuilding: Sendable {
     func environment(
         lock: String, python: String?, progress: @escaping @Sendable (String) -> Void
     ) async throws -> BuiltEnvironment
+
+    /// Removes the environments that are not among `digests` and that nobody has used for a while.
+    func removeUnused(keeping digests: Set<String>) async throws
 }
 
 /// Installed packages, ready to be shown read-only in a sandbox.

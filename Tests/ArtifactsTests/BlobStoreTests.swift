@@ -102,6 +102,21 @@ import Testing
         }
     }
 
+    @Test func whatWasAskedForSurvivesTheNextCollection() async throws {
+        try await withBlobs { folder, blobs in
+            let blob = try await blobs.add(Chunks(["a"]), digest: sha256(Array("a".utf8)))
+            var before = stat()
+            #expect(stat(blob.path, &before) == 0)
+            // Clocks of filesystems tick coarsely: asks until the next tick.
+            var after = before
+            while after.st_ctim.tv_nsec == before.st_ctim.tv_nsec && after.st_ctim.tv_sec == before.st_ctim.tv_sec {
+                #expect(blobs.missing([blob.digest]).isEmpty)
+                try #require(stat(blob.path, &after) == 0)
+            }
+            #expect(after.st_mtim.tv_nsec == before.st_mtim.tv_nsec, "the app must not see another file time")
+        }
+    }
+
     @Test(.enabled("needs the right to mount a tmpfs") { SmallDisk.isPossible })
     func aFullDiskIsToldAndLeavesNothing() async throws {
         try await SmallDisk.with(bytes: 1 << 20) { disk in

@@ -128,4 +128,57 @@ import Testing
             #expect(server.requests.count == Download.fruitlessLimit)
         }
     }
+
+    @Test(arguments: [true, false])
+    func aSecondDownloadOfTheSameUrlTakesWhatTheFirstFetches(isPinned: Bool) async throws {
+        let gate = Gate()
+        let server = try ScriptedServer(
+            [ScriptedServer.answer("200 OK", ["Content-Length: \(content.count)"], content)], holdingBack: gate)
+        defer {
+            gate.open()
+            server.close()
+        }
+        try await withBlobs { _, blobs in
+            let pinned = isPinned ? sha256(content) : nil
+            let url = server.url("/m")
+            let (asked, ask) = AsyncStream<Void>.makeStream()
+            async let first = blobs.download(url, sha256: pinned, policy: .loopback) { _, _ in ask.yield() }
+            for await _ in asked { break }
+            let (waits, wait) = AsyncStream<Void>.makeStream()
+            async let second = blobs.download(url, sha256: pinned, policy: .loopback) { _, _ in wait.yield() }
+            let cancelled = Task { try await blobs.download(url, sha256: pinned, policy: .loopback) }
+            for await _ in waits { break }
+            cancelled.cancel()
+            await #expect(throws: CancellationError.self) { try await cancelled.value }
+            gate.open()
+            let (one, other) = try await (first, second)
+            #expect(one == other && one.digest == sha256(content))
+            #expect(try Data(contentsOf: URL(fileURLWithPath: other.path)) == Data(content))
+            #expect(server.requests.count == 1)
+        }
+    }
+
+    @Test func aSecondDownloadAsksItselfWhenTheFirstGaveUp() async throws {
+        let gate = Gate()
+        let server = try ScriptedServer([whole(), whole("\"v2\"")], holdingBack: gate)
+        defer {
+            gate.open()
+            server.close()
+        }
+        try await withBlobs { _, blobs in
+            let (asked, ask) = AsyncStream<Void>.makeStream()
+            let url = server.url("/m")
+            let first = Task { try await blobs.download(url, policy: .loopback) { _, _ in ask.yield() } }
+            for await _ in asked { break }
+            let (waits, wait) = AsyncStream<Void>.makeStream()
+            async let second = blobs.download(url, policy: .loopback) { _, _ in wait.yield() }
+            for await _ in waits { break }
+            first.cancel()
+            _ = try? await first.value
+            gate.open()
+            let taken = try await second
+            #expect(taken.digest == sha256(content))
+            #expect(server.requests.count == 2)
+        }
+    }
 }

@@ -13,7 +13,8 @@ final class ScriptedServer: Sendable {
     var requests: [String] { seen.withLock { $0 } }
     func url(_ path: String) -> String { "http://127.0.0.1:\(port)\(path)" }
 
-    init(_ answers: [[UInt8]]) throws {
+    /// With a gate, the second half of the first answer waits until it is open.
+    init(_ answers: [[UInt8]], holdingBack gate: Gate? = nil) throws {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -31,7 +32,7 @@ final class ScriptedServer: Sendable {
         self.listener = listener
         self.port = port
         Thread { [seen, ended] in
-            for answer in answers {
+            for (index, answer) in answers.enumerated() {
                 let connection = accept(listener, nil, nil)
                 guard connection >= 0 else { break }
                 var head: [UInt8] = []
@@ -43,8 +44,14 @@ final class ScriptedServer: Sendable {
                 }
                 seen.withLock { $0.append(String(decoding: head, as: UTF8.self)) }
                 var rest = answer[...]
+                var isHeldBack = gate != nil && index == 0
                 while !rest.isEmpty {
-                    let count = rest.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+                    if isHeldBack && rest.count <= answer.count / 2 {
+                        gate?.wait()
+                        isHeldBack = false
+                    }
+                    let part = isHeldBack ? rest.prefix(rest.count - answer.count / 2) : rest
+                    let count = part.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
                     guard count > 0 else { break }
                     rest = rest.dropFirst(count)
                 }
@@ -68,4 +75,12 @@ final class ScriptedServer: Sendable {
             ("HTTP/1.1 \(status)\r\n" + (headers + ["Connection: close"]).joined(separator: "\r\n") + "\r\n\r\n").utf8)
             + body
     }
+}
+
+/// Opens once.
+final class Gate: Sendable {
+    private let semaphore = DispatchSemaphore(value: 0)
+
+    func open() { semaphore.signal() }
+    func wait() { semaphore.wait() }
 }

@@ -36,6 +36,16 @@ import Testing
         Manifest(name: "m", server: .init(app: .own("app.py"), source: source, exclude: exclude))
     }
 
+    @Test func aHomeThatCannotBeWrittenDoesNotKeepFilesFromBeingCollected() async throws {
+        try await withTree(["model.bin": "a", "home": "a file, so nothing can be below it"]) { root, _ in
+            let cache = DigestCache(file: "\(root)/home/cache/digests.json", settledSeconds: 0)
+            let entries = try await SourceTree(folder: root, cache: cache).collect(model("model.bin"))
+            #expect(entries.map(\.sha256) == [sha256(Array("a".utf8))])
+            _ = try cache.digest(of: "\(root)/home")
+            #expect(throws: BerthError.self) { try cache.save() }
+        }
+    }
+
     @Test func modelFilesAndDirectoriesKeepTheirTargets() async throws {
         try await withTree(["m/a.bin": "a", "d/x/1": "1", "d/2": "2"]) { folder, tree in
             var manifest = model("m/a.bin", "models/a.bin", sha256: sha256(Array("a".utf8)))

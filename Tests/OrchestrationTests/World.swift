@@ -105,6 +105,8 @@ struct World: Sendable {
 
 /// An environment that needs nothing.
 struct NoPackages: EnvironmentBuilding {
+    func removeUnused(keeping digests: Set<String>) async throws {}
+
     func environment(
         lock: String, python: String?, progress: @escaping @Sendable (String) -> Void
     ) async throws -> BuiltEnvironment {
