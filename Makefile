@@ -32,4 +32,5 @@ bench-deploy: release ## Measure deploys, templates and the gateway against thei
 	python3 Benchmarks/deploy.py --berth .build/release/berth
 
 clean: ## Remove what was built
+	[ ! -d .build ] || chmod -R u+w .build
 	rm -rf .build .build-tools

@@ -45,13 +45,22 @@ struct OutputOptions: ParsableArguments {
         case json
     }
 
-    @Option(name: [.short, .long], help: "How results are printed: text or json.")
+    @Option(help: "How results are printed: text or json.")
     var output: Format = .text
 
     @Flag(name: [.short, .long], help: "Print results only, no progress.")
     var quiet = false
 
     var isJSON: Bool { output == .json }
+
+    /// Prints a result: as JSON where that was asked for, else as text, else, when quiet, not at all.
+    func print(_ value: some Encodable, _ text: String) throws {
+        if isJSON {
+            Swift.print(try Output.json(value))
+        } else if !quiet {
+            Swift.print(text)
+        }
+    }
 
     /// Runs `body` and puts its error on standard output too when that is JSON.
     func reporting<Result>(_ body: () async throws -> Result) async throws -> Result {
@@ -66,7 +75,7 @@ struct OutputOptions: ParsableArguments {
 
     /// Prints a rollout where JSON was asked for, and ends with its failure when it has one.
     func finish(_ rollout: RolloutResource) throws {
-        if isJSON { print(try Output.json(rollout)) }
+        if isJSON { Swift.print(try Output.json(rollout)) }
         guard let failure = rollout.problem else { return }
         if !isJSON { throw Failure(failure) }
         // The document on standard output has the failure in it; a second one would make both unreadable.

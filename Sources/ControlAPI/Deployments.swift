@@ -114,7 +114,7 @@ public struct BlobList: Codable, Sendable, Equatable {
     public init(digests: [String]) { self.digests = digests }
 }
 
-/// Which revision to roll back to; the last one that had the traffic when nil.
+/// Which revision to roll back to; the newest earlier one that had the traffic when nil.
 public struct RollbackRequest: Codable, Sendable, Equatable {
     /// The number.
     public var revision: Int?

@@ -68,7 +68,7 @@ extension BerthError {
         /// The input exceeds a limit.
         case tooLarge = "too_large"
 
-        /// The process exit code, as documented in `berth help exit-codes`.
+        /// The process exit code, as documented in `berth --help`.
         public var exitCode: Int32 {
             switch self {
             case .internalError, .conflict, .storageFull, .timeout, .tooLarge, .notFound, .unauthorized: 1

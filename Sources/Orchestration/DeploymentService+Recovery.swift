@@ -90,7 +90,7 @@ extension DeploymentService {
             let adopted = try? await adopt(replica, snapshot)
         {
             _ = workshop.gateway.publish(deployment.name, adopted.upstream)
-            adopt(supervise(adopted), as: deployment.name)
+            adopt(supervise(adopted, restarts: replica.restarts), as: deployment.name)
             return replica.sandbox
         }
         let supervisor = Supervisor(

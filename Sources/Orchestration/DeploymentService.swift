@@ -69,7 +69,7 @@ public actor DeploymentService {
         return try resource(of: rollout)
     }
 
-    /// Begins a rollout back to `number`, or to the revision that had the traffic before.
+    /// Begins a rollout back to `number`, or to the newest earlier revision that had the traffic.
     ///
     /// - Throws: `not_found` when there is no such revision or nothing to go back to.
     public func rollBack(_ name: String, to number: Int?) throws -> RolloutResource {
@@ -213,8 +213,8 @@ public actor DeploymentService {
 
     // MARK: replicas
 
-    func supervise(_ replica: Replica) -> Supervisor {
-        let supervisor = Supervisor(workshop: workshop, tasks: tasks, replica: replica)
+    func supervise(_ replica: Replica, restarts: Int = 0) -> Supervisor {
+        let supervisor = Supervisor(workshop: workshop, tasks: tasks, replica: replica, restarts: restarts)
         supervisor.begin()
         return supervisor
     }

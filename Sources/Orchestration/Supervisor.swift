@@ -51,7 +51,7 @@ final class Supervisor: Sendable {
     private let status = Locked(Status())
 
     /// Supervises a replica that serves already.
-    init(workshop: Workshop, tasks: OwnedTasks, replica: Replica) {
+    init(workshop: Workshop, tasks: OwnedTasks, replica: Replica, restarts: Int) {
         self.workshop = workshop
         self.tasks = tasks
         self.snapshot = replica.snapshot
@@ -59,6 +59,7 @@ final class Supervisor: Sendable {
         status.withLock { status in
             status.sandbox = replica.sandbox.id
             status.output = replica.output
+            status.restarts = restarts
         }
     }
 

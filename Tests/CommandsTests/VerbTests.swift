@@ -116,7 +116,7 @@ import Testing
             for example in Example.all {
                 #expect(try await cli.succeed("validate", example.manifest).stdout.contains(": valid, "))
                 let manifest = try JSONValue(
-                    parsing: try await cli.succeed("validate", example.manifest, "-o", "json").stdout)
+                    parsing: try await cli.succeed("validate", example.manifest, "--output", "json").stdout)
                 #expect(manifest["name"]?.string == example.name)
             }
             let schema = try JSONValue(parsing: try await cli.succeed("validate", "--schema").stdout)

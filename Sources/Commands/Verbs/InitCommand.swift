@@ -20,7 +20,11 @@ struct InitCommand: AsyncParsableCommand {
     @Flag(help: "Overwrite what is there.")
     var force = false
 
-    func run() async throws {
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws { try await output.reporting { try write() } }
+
+    private func write() throws {
         let folder = FileManager.default.currentDirectoryPath
         let name = try name ?? Self.label(URL(fileURLWithPath: folder).lastPathComponent)
         var files: [(path: String, text: String)] = []
@@ -31,8 +35,9 @@ struct InitCommand: AsyncParsableCommand {
         }
         for file in files {
             try file.text.write(toFile: file.path, atomically: true, encoding: .utf8)
-            print(file.path)
         }
+        let paths = files.map(\.path)
+        try output.print(["files": paths], paths.joined(separator: "\n"))
     }
 
     /// A DNS label from any text.

@@ -44,10 +44,14 @@ struct DownCommand: AsyncParsableCommand {
     @Flag(help: "Leave the sandboxes running for the next control plane to adopt.")
     var keepSandboxes = false
 
-    func run() async throws {
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws { try await output.reporting { try await stop() } }
+
+    private func stop() async throws {
         let configuration = try Connection.configuration()
         guard Connection.isRunning(configuration) else {
-            print("no control plane runs for \(configuration.home)")
+            try output.print(["state": "not running"], "no control plane runs for \(configuration.home)")
             return
         }
         try await Connection.with(starting: false) { client in
@@ -59,7 +63,7 @@ struct DownCommand: AsyncParsableCommand {
                     .timeout, "the control plane (pid \(client.endpoint.pid)) has not ended within 60 s",
                     suggestion: "kill \(client.endpoint.pid); the next start sweeps up what is left")
             }
-            print(keepSandboxes ? "stopped; the sandboxes go on" : "stopped")
+            try output.print(["state": "stopped"], keepSandboxes ? "stopped; the sandboxes go on" : "stopped")
         }
     }
 }

@@ -27,11 +27,9 @@ struct ValidateCommand: AsyncParsableCommand {
                 FileHandle.standardError.write(Data((warning + "\n").utf8))
             }
             let files = try await preparation.files()
-            if output.isJSON {
-                print(try Output.json(preparation.manifest))
-            } else {
-                print("\(preparation.path): valid, \(files.count) file\(files.count == 1 ? "" : "s")")
-            }
+            try output.print(
+                preparation.manifest,
+                "\(preparation.path): valid, \(files.count) file\(files.count == 1 ? "" : "s")")
         }
     }
 }
@@ -48,18 +46,20 @@ struct RenderCommand: AsyncParsableCommand {
     )
     var folder: String
 
-    @Flag(name: .shortAndLong, help: "Print nothing but the files' paths.")
-    var quiet = false
+    @OptionGroup var output: OutputOptions
 
-    func run() async throws {
+    func run() async throws { try await output.reporting { try await render() } }
+
+    private func render() async throws {
         let preparation = try Preparation(manifest)
         let target = URL(fileURLWithPath: folder)
+        var written: [String] = []
         for file in try preparation.templates.render(preparation.manifest) {
             let path = target.appending(path: file.path)
             try FileManager.default.createDirectory(
                 at: path.deletingLastPathComponent(), withIntermediateDirectories: true)
             try file.contents.write(to: path, atomically: true, encoding: .utf8)
-            print(path.path(percentEncoded: false))
+            written.append(path.path(percentEncoded: false))
         }
         for file in try await preparation.files() where file.kind != .smoke {
             let path = target.appending(path: file.path)
@@ -67,8 +67,9 @@ struct RenderCommand: AsyncParsableCommand {
                 at: path.deletingLastPathComponent(), withIntermediateDirectories: true)
             try? FileManager.default.removeItem(at: path)
             try FileManager.default.copyItem(atPath: file.source, toPath: path.path(percentEncoded: false))
-            print(path.path(percentEncoded: false))
+            written.append(path.path(percentEncoded: false))
         }
+        try output.print(["files": written], written.joined(separator: "\n"))
     }
 }
 
@@ -93,19 +94,14 @@ struct LockCommand: AsyncParsableCommand {
                         .dependencies, "\(preparation.lockPath) \(lock == nil ? "does not exist" : "is out of date")",
                         suggestion: "run `berth lock \(preparation.path)`")
                 }
-                if output.isJSON {
-                    print(try Output.json(["lock": preparation.lockPath, "state": "current"]))
-                } else if !output.quiet {
-                    print("\(preparation.lockPath): current")
-                }
+                try output.print(
+                    ["lock": preparation.lockPath, "state": "current"], "\(preparation.lockPath): current")
                 return
             }
             let (lock, _) = try await preparation.lock(refreshing: true)
-            if output.isJSON {
-                print(try Output.json(["lock": preparation.lockPath, "packages": "\(lock.pins.count)"]))
-            } else {
-                print("\(preparation.lockPath): \(lock.pins.count) packages")
-            }
+            try output.print(
+                ["lock": preparation.lockPath, "packages": "\(lock.pins.count)"],
+                "\(preparation.lockPath): \(lock.pins.count) packages")
         }
     }
 }

@@ -69,12 +69,36 @@ struct LogsCommand: AsyncParsableCommand {
     @Option(help: "A revision other than the one that serves.")
     var revision: Int?
 
+    @OptionGroup var output: OutputOptions
+
     func run() async throws {
-        try await Connection.with(starting: false) { client in
-            let number = revision.map { "&revision=\($0)" } ?? ""
-            try await client.logs(name, query: "tail=\(max(0, tail))&follow=\(follow)\(number)") { bytes in
-                try FileHandle.standardOutput.write(contentsOf: Data(bytes))
+        try await output.reporting {
+            try await Connection.with(starting: false) { client in
+                let number = revision.map { "&revision=\($0)" } ?? ""
+                var lines = LogLines()
+                try await client.logs(name, query: "tail=\(max(0, tail))&follow=\(follow)\(number)") { bytes in
+                    let shown = output.isJSON ? try lines.json(bytes) : bytes
+                    try FileHandle.standardOutput.write(contentsOf: Data(shown))
+                }
             }
+        }
+    }
+}
+
+/// Log lines as JSON, one object a line: `{"stream": "out", "text": "…", "time": "…"}`.
+struct LogLines {
+    private var pending: [UInt8] = []
+
+    mutating func json(_ bytes: [UInt8]) throws -> [UInt8] {
+        pending += bytes
+        guard let end = pending.lastIndex(of: UInt8(ascii: "\n")) else { return [] }
+        let lines = String(decoding: pending[..<end], as: UTF8.self).split(separator: "\n")
+        pending.removeSubrange(...end)
+        return lines.flatMap { line -> [UInt8] in
+            let parts = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 3 else { return [] }
+            let value: JSONValue = ["time": .string(parts[0]), "stream": .string(parts[1]), "text": .string(parts[2])]
+            return value.encoded() + [UInt8(ascii: "\n")]
         }
     }
 }
@@ -119,7 +143,7 @@ struct RollbackCommand: AsyncParsableCommand {
     @Argument(help: "The deployment.")
     var name: String
 
-    @Option(help: "The revision; the last one that had the traffic when left out.")
+    @Option(help: "The revision; the newest earlier one that had the traffic when left out.")
     var to: Int?
 
     @OptionGroup var output: OutputOptions
@@ -132,7 +156,7 @@ struct RollbackCommand: AsyncParsableCommand {
                 progress.say("\(name): back to revision \(begun.revision)")
                 let rollout = try await RolloutSession(progress: progress, client: client).follow(begun.id)
                 try output.finish(rollout)
-                if !output.isJSON { print("revision \(rollout.revision) of \(name) serves") }
+                if !output.isJSON, !output.quiet { print("revision \(rollout.revision) of \(name) serves") }
             }
         }
     }
@@ -146,12 +170,17 @@ struct CancelCommand: AsyncParsableCommand {
     @Argument(help: "The deployment.")
     var name: String
 
+    @OptionGroup var output: OutputOptions
+
     func run() async throws {
-        try await Connection.with(starting: false) { client in
-            guard let id = try await client.deployment(name).rollout else {
-                throw BerthError(.notFound, "nothing of \(name) is being rolled out")
+        try await output.reporting {
+            try await Connection.with(starting: false) { client in
+                guard let id = try await client.deployment(name).rollout else {
+                    throw BerthError(.notFound, "nothing of \(name) is being rolled out")
+                }
+                let rollout = try await client.cancel(id)
+                try output.print(rollout, "\(id): \(rollout.status)")
             }
-            print("\(id): \(try await client.cancel(id).status)")
         }
     }
 }
@@ -167,14 +196,18 @@ struct DestroyCommand: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Do not ask.")
     var yes = false
 
+    @OptionGroup var output: OutputOptions
+
     func run() async throws {
-        try await Connection.with(starting: false) { client in
-            _ = try await client.deployment(name)
-            guard try yes || Confirmation.ask("destroy \(name) and all its revisions?") else {
-                throw BerthError(.interrupted, "\(name) was not destroyed")
+        try await output.reporting {
+            try await Connection.with(starting: false) { client in
+                _ = try await client.deployment(name)
+                guard try yes || Confirmation.ask("destroy \(name) and all its revisions?") else {
+                    throw BerthError(.interrupted, "\(name) was not destroyed")
+                }
+                try await client.destroy(name)
+                try output.print(["deployment": name, "state": "destroyed"], "\(name): destroyed")
             }
-            try await client.destroy(name)
-            print("\(name): destroyed")
         }
     }
 }

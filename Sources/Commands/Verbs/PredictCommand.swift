@@ -24,7 +24,11 @@ struct PredictCommand: AsyncParsableCommand {
         name: [.customShort("H"), .customLong("header")], help: ArgumentHelp("A header.", valueName: "Name: value"))
     var headers: [String] = []
 
-    func run() async throws {
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws { try await output.reporting { try await predict() } }
+
+    private func predict() async throws {
         let bytes = try read()
         if body.hasPrefix("{") || body.hasPrefix("["), (try? JSONValue(parsing: bytes)) == nil {
             throw BerthError(
