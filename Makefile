@@ -29,6 +29,7 @@ format: ## Format the sources
 	swift format --in-place --recursive --parallel Sources Tests Package.swift
 
 bench-deploy: release ## Measure deploys, templates and the gateway against their references
+	@scripts/setup --bench
 	python3 Benchmarks/deploy.py --berth .build/release/berth
 
 clean: ## Remove what was built
