@@ -2,6 +2,7 @@ import DeploymentCore
 import Foundation
 import Gateway
 import Glibc
+import Testing
 
 /// An app that answers as a script says: blocking, one thread per connection.
 final class ScriptedApp: Sendable {
@@ -97,6 +98,13 @@ func withGateway(
         throw error
     }
     await gateway.stop(grace: .zero)
+}
+
+/// What the gateway counted once nothing is in flight: an answer reaches its client just before it is counted.
+func settledStatistics(_ gateway: Gateway) async throws -> RouteStatistics {
+    gateway.announce("iris", stage: "draining")
+    #expect(await gateway.withdraw("iris")?.wait(upTo: .seconds(20)) == true)
+    return try #require(gateway.statistics("iris"))
 }
 
 /// A plain request for a prediction.

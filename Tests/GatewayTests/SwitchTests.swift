@@ -48,8 +48,8 @@ import Testing
                 isOver.withLock { $0 = true }
                 for try await count in group { #expect(count > Self.swaps) }
             }
+            let statistics = try await settledStatistics(gateway)
             current.stop()
-            let statistics = try #require(gateway.statistics("iris"))
             #expect(statistics.inFlight == 0 && statistics.upstreamErrors == 0)
             #expect(statistics.statuses[2] == statistics.requests)
         }
