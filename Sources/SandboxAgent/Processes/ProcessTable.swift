@@ -26,25 +26,29 @@ final class ProcessTable {
             spawned, request: request, number: startedCount, keepsReplay: call.replays, loop: loop)
         processes[process.pid] = process
         process.whenSilent = { [weak self, unowned process] in self?.retire(process) }
+        let subscription = subscribe(connection, to: process, call)
         if let timeout = call.timeout {
-            // The process ends at the deadline also when the caller has gone before.
-            _ = loop.schedule(after: timeout) { [weak process] in
+            // The caller hears of the deadline, not of the death that follows; without a caller the process ends too.
+            _ = loop.schedule(after: timeout) { [weak process, weak subscription] in
+                subscription?.expire()
                 if let process, process.end == nil { process.signalGroup(SIGKILL) }
             }
         }
-        subscribe(connection, to: process, call)
     }
 
     func connect(_ selector: ProcessSelector, _ call: CallOptions, on connection: Connection) throws(ConnectError) {
         guard let process = known(selector) else { throw Self.notFound(selector) }
-        subscribe(connection, to: process, call)
+        let subscription = subscribe(connection, to: process, call)
+        if let timeout = call.timeout, process.end == nil { subscription.expire(after: timeout) }
     }
 
-    private func subscribe(_ connection: Connection, to process: ManagedProcess, _ call: CallOptions) {
+    private func subscribe(
+        _ connection: Connection, to process: ManagedProcess, _ call: CallOptions
+    ) -> Subscription {
         let subscription = Subscription(
             to: process, connection: connection, loop: loop, keepalive: call.keepalive, stallLimit: options.stallLimit)
         process.subscribe(subscription, replays: call.replays)
-        if let timeout = call.timeout, process.end == nil { subscription.end(after: timeout) }
+        return subscription
     }
 
     func list() -> ProcessListResponse {

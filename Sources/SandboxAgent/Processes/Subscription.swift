@@ -31,12 +31,13 @@ final class Subscription {
         awaitSilence(for: keepalive)
     }
 
-    /// Ends the subscription at a deadline.
-    func end(after milliseconds: Int64) {
-        deadlineTimer = loop.schedule(after: milliseconds) { [weak self] in
-            self?.finish(ConnectError(.deadlineExceeded, "the call's deadline has passed"))
-        }
+    /// Ends the subscription at its deadline.
+    func expire(after milliseconds: Int64) {
+        deadlineTimer = loop.schedule(after: milliseconds) { [weak self] in self?.expire() }
     }
+
+    /// Ends the subscription, as its deadline has passed.
+    func expire() { finish(ConnectError(.deadlineExceeded, "the call's deadline has passed")) }
 
     func send(_ event: ProcessEvent) { send(frame: event.frame()) }
 
