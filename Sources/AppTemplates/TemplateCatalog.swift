@@ -9,6 +9,8 @@ public struct TemplateCatalog: Sendable {
     private let declarations: [Key: TemplateDeclaration]
     private let own: TemplateDeclaration
     private let sources: [String: TemplateSource]
+    /// The Python program of a standby: a process that imports ahead and then becomes an app.
+    public let standbyProgram: [UInt8]
 
     /// The most templates that one framework may have.
     public static let maximumTemplates = 256
@@ -51,6 +53,7 @@ public struct TemplateCatalog: Sendable {
                 }
             }
         }
+        standbyProgram = Array(try Self.read("standby/standby.py", in: root).utf8)
         self.declarations = declarations
         self.sources = sources
     }

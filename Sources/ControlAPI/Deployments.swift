@@ -28,6 +28,8 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
     public var rollout: String?
     /// The stage of that rollout.
     public var stage: RolloutStage?
+    /// The sandboxes that are ready to become its next replica; nil from a control plane that does not say.
+    public var standbys: Int?
     /// When its revision was made, in milliseconds since 1970.
     public var createdAt: Int64
 
@@ -35,9 +37,10 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
     public init(
         name: String, state: String, revision: Int?, nonce: String?, url: String, sandbox: String?,
         isolation: Isolation?, restarts: Int, requests: Int, inFlight: Int, reason: String?, rollout: String?,
-        stage: RolloutStage?, createdAt: Int64
+        stage: RolloutStage?, standbys: Int?, createdAt: Int64
     ) {
         self.name = name
+        self.standbys = standbys
         self.state = state
         self.revision = revision
         self.nonce = nonce

@@ -1,5 +1,6 @@
 import DeploymentCore
 import Foundation
+import Orchestration
 
 /// Where a control plane keeps its state and listens. The environment decides, with defaults for everything.
 public struct Configuration: Sendable, Equatable {
@@ -18,6 +19,8 @@ public struct Configuration: Sendable, Equatable {
     public var gatewayPort: Int
     /// The isolation that is demanded; nil takes the strongest that works here.
     public var isolation: Isolation?
+    /// The most standbys of all deployments together; 0 keeps none.
+    public var standbyLimit: Int
     /// The agent that runs in every sandbox.
     public var agent: String
     /// The folder of the app templates.
@@ -33,6 +36,7 @@ public struct Configuration: Sendable, Equatable {
         apiPort = try Self.port("BERTH_API_PORT", environment) ?? Self.defaultAPIPort
         gatewayPort = try Self.port("BERTH_GATEWAY_PORT", environment) ?? Self.defaultGatewayPort
         isolation = try Self.isolation(environment)
+        standbyLimit = try Self.standbyLimit(environment)
         agent = environment["BERTH_AGENT"] ?? folder.appending(path: "berth-agent").path(percentEncoded: false)
         templates = try environment["BERTH_TEMPLATES"] ?? Self.templates(near: folder)
     }
@@ -54,6 +58,14 @@ public struct Configuration: Sendable, Equatable {
             throw BerthError(.usage, "\(variable) is \(text), but has to be a port from 0 to 65535")
         }
         return port
+    }
+
+    private static func standbyLimit(_ environment: [String: String]) throws -> Int {
+        guard let text = environment["BERTH_STANDBYS"], !text.isEmpty else { return Workshop.defaultStandbyLimit }
+        guard let limit = Int(text), (0...1_000).contains(limit) else {
+            throw BerthError(.usage, "BERTH_STANDBYS is \(text), but has to be a number from 0 to 1000")
+        }
+        return limit
     }
 
     private static func isolation(_ environment: [String: String]) throws -> Isolation? {

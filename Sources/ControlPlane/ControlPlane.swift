@@ -104,7 +104,8 @@ public struct ControlPlane: Sendable {
             bundles: try BundleStore(folder: configuration.path("bundles"), blobs: blobs),
             templates: try TemplateCatalog(folder: configuration.templates), prober: Prober(client: curl),
             liveness: LivenessProber(client: curl),
-            smoke: SmokeRunner(client: curl), logs: try LogBook(folder: configuration.path("logs"), now: now), now: now)
+            smoke: SmokeRunner(client: curl), logs: try LogBook(folder: configuration.path("logs"), now: now), now: now,
+            standbyLimit: configuration.standbyLimit)
     }
 
     /// Ends rollouts and supervision at the beginning of a stop.

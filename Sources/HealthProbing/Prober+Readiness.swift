@@ -66,6 +66,7 @@ extension Prober {
             successThreshold: health.successThreshold, failureThreshold: 1, initially: .failing)
         var spent = Duration.zero
         var refusedInterval = Self.refusedInterval
+        var firstInterval = Self.refusedInterval
         while true {
             let outcome = await probe(sandbox, health: health, nonce: nonce, tag: tag)
             try Task.checkCancellation()
@@ -78,9 +79,12 @@ extension Prober {
             } else {
                 // A twentieth of the time already spent: a slow start is not disturbed, and no start is seen late by more
                 // than 5 %. Doubling would see an app that is ready after 0.8 s only at 1.55 s.
-                let interval = max(health.interval, min(spent / 20, Manifest.Health.maximumInterval))
+                // What answers already is about to be ready: the first waits grow up to the interval.
+                let interval = min(
+                    firstInterval, max(health.interval, min(spent / 20, Manifest.Health.maximumInterval)))
                 try await clock.sleep(for: interval)
                 spent += interval
+                firstInterval = min(firstInterval * 2, Manifest.Health.maximumInterval)
             }
         }
     }

@@ -14,6 +14,8 @@ struct BubblewrapCommand: Sendable {
     static let scratchLimit = 1 << 30
     /// The home folder inside.
     static let home = "/home/user"
+    /// Where models lie that come after the start.
+    static let models = "/opt/models"
     /// The agent inside.
     static let agent = "/opt/berth/agent"
 
@@ -75,6 +77,7 @@ struct BubblewrapCommand: Sendable {
         arguments += Self.system()
         for file in SystemFiles.names { arguments += ["--ro-bind", "\(folder.path)/etc/\(file)", "/etc/\(file)"] }
         arguments += ["--bind", folder.home, Self.home, "--ro-bind", agent, Self.agent]
+        arguments += ["--ro-bind", folder.models, Self.models]
         // Parents before what is mounted below them.
         for mount in mounts.sorted(by: { ($0.target.utf8.count, $0.target) < ($1.target.utf8.count, $1.target) }) {
             arguments += ["--ro-bind", mount.source, mount.target]

@@ -98,6 +98,7 @@ extension LocalProvider {
         case .namespaces:
             guard let bubblewrap else { throw NamespaceTrial.missing }
             try makeFolder("\(folder.path)/etc", mode: 0o755)
+            try makeFolder(folder.models, mode: 0o755)
             try SystemFiles.write(to: "\(folder.path)/etc", hostname: hostname)
             try MountRules.makeMountPoints(specification.mounts, home: folder.home)
             let info = try Descriptor(

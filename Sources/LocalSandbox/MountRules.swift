@@ -9,7 +9,9 @@ enum MountRules {
     static let maximum = 256
     /// The longest hostname (HOST_NAME_MAX).
     static let hostnameLimit = 63
-    private static let reserved = ["/proc", "/dev", "/sys", "/etc", "/tmp", "/run", "/usr", "/opt/berth"]
+    private static let reserved = [
+        "/proc", "/dev", "/sys", "/etc", "/tmp", "/run", "/usr", "/opt/berth", "/opt/models",
+    ]
 
     /// Checks an id and its mounts.
     ///

@@ -16,7 +16,7 @@ struct SandboxState: Codable, Sendable, Equatable {
     var process: ProcessIdentity?
 }
 
-/// The folder of one sandbox: `sandbox.json`, `agent.sock`, `home/`, `etc/`, `info.json` and `launch.log`.
+/// The folder of one sandbox: `sandbox.json`, `agent.sock`, `home/`, `models/`, `etc/`, `info.json` and `launch.log`.
 struct SandboxFolder: Sendable {
     static let stateName = "sandbox.json"
     static let socketName = "agent.sock"
@@ -36,6 +36,8 @@ struct SandboxFolder: Sendable {
     var path: String { "\(root)/\(id)" }
     var home: String { "\(path)/home" }
     var app: String { "\(home)/app" }
+    /// Links to the model files that a sandbox was given after it had started.
+    var models: String { "\(path)/models" }
 
     /// Whether an id is what we make folders of: lower-case letters and digits, 1 to 32.
     static func isValid(_ id: String) -> Bool {

@@ -233,6 +233,7 @@ public actor DeploymentService {
         // First the one that could publish, then what it published.
         await supervisors[name]?.stop("stopped: the deployment is destroyed")
         supervisors[name] = nil
+        await workshop.standbys.discard(name)
         let drain = workshop.traffic.withLock { _ in workshop.gateway.withdraw(name) }
         _ = await drain?.wait(upTo: Self.destroyGrace)
         for record in try await workshop.provider.list() where record.labels.deployment == name {
@@ -250,6 +251,7 @@ public actor DeploymentService {
         for supervisor in supervisors.values { await supervisor.stop() }
         supervisors = [:]
         await tasks.close()
+        await workshop.standbys.close()
     }
 
     /// Removes every sandbox of ours; returns those that would not go, with the reason.
@@ -357,7 +359,7 @@ public actor DeploymentService {
             isolation: replica?.isolation, restarts: supervisor?.restarts ?? 0,
             requests: statistics.map { Int($0.requests) } ?? 0, inFlight: statistics.map { Int($0.inFlight) } ?? 0,
             reason: try supervisor?.state.reason ?? lastFailure(of: record), rollout: running?.id,
-            stage: running?.stage,
+            stage: running?.stage, standbys: workshop.standbys.ready(for: record.name),
             createdAt: revision?.createdAt ?? record.createdAt)
     }
 

@@ -93,7 +93,8 @@ public final class LogBook: Sendable {
         }
     }
 
-    static func timestamp(_ milliseconds: Int64) -> String {
+    /// The time that a line begins with: `2026-11-21T02:03:04.567Z`.
+    public static func timestamp(_ milliseconds: Int64) -> String {
         Date(timeIntervalSince1970: Double(milliseconds) / 1000)
             .formatted(
                 .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))

@@ -12,6 +12,8 @@ import Sandboxes
 struct ReplicaLauncher: Sendable {
     /// The deadline of creating a sandbox.
     static let sandboxDeadline = Duration.seconds(30)
+    /// The deadline of turning a standby to a revision; past it a new sandbox is made.
+    static let standbyDeadline = Duration.seconds(5)
     /// The deadline of writing the bundle into it.
     static let uploadDeadline = Duration.seconds(600)
     /// The deadline of starting the process in it, which waits for nothing.
@@ -28,24 +30,65 @@ struct ReplicaLauncher: Sendable {
             log: workshop.logs, deployment: snapshot.record.deployment, revision: snapshot.record.number)
     }
 
-    /// Creates the sandbox `id` with the environment and the model files in it.
-    func createSandbox(_ id: String, environment: BuiltEnvironment) async throws -> any Sandbox {
+    /// What a standby for this revision has to be.
+    func recipe(_ environment: BuiltEnvironment) -> StandbyRecipe {
+        StandbyRecipe(
+            specification: SandboxSpecification(
+                id: "",
+                labels: SandboxLabels(deployment: snapshot.record.deployment, nonce: "", rollout: "standby"),
+                mounts: environment.mounts, port: snapshot.manifest.server.port),
+            manifest: snapshot.manifest, environment: environment)
+    }
+
+    /// Where the app is going to run.
+    struct Place: Sendable {
+        let sandbox: any Sandbox
+        let recipe: StandbyRecipe
+        /// The process that waits to become the app, and where it finds the model files; nil in a new sandbox.
+        let standby: (process: any SandboxProcess, links: [String: String])?
+    }
+
+    /// Turns the standby to this revision, or makes the sandbox `id`, with the environment and the model files in it.
+    ///
+    /// - Parameter fallback: told why a standby could not be used; the sandbox of the same id is a new one then.
+    func place(
+        _ id: String, environment: BuiltEnvironment, standby: Standby?, fallback: (any Error) throws -> Void
+    ) async throws -> Place {
+        let recipe = recipe(environment)
+        let labels = SandboxLabels(
+            deployment: snapshot.record.deployment, nonce: snapshot.record.nonce, rollout: rollout)
         let models = try await workshop.bundles.modelMounts(Bundle(files: snapshot.bundle.map(\.entry))).map {
             SandboxSpecification.Mount(source: $0.source, target: "\(SandboxSpecification.appFolder)/\($0.target)")
         }
-        let specification = SandboxSpecification(
-            id: id,
-            labels: SandboxLabels(
-                deployment: snapshot.record.deployment, nonce: snapshot.record.nonce, rollout: rollout),
-            mounts: environment.mounts + models, port: snapshot.manifest.server.port)
         let provider = workshop.provider
-        return try await withDeadline(
+        if let standby {
+            do {
+                return try await withDeadline(
+                    Self.standbyDeadline, clock: workshop.clock,
+                    BerthError(.sandbox, "the standby did not answer within \(Self.standbyDeadline)")
+                ) {
+                    let links = try await provider.assign(standby.sandbox.id, labels: labels, models: models)
+                    let process = try await standby.sandbox.process(tagged: Replica.processTag)
+                    return Place(sandbox: standby.sandbox, recipe: recipe, standby: (process, links))
+                }
+            } catch {
+                try Task.checkCancellation()
+                try fallback(error)
+                try await provider.destroy(standby.sandbox.id)
+            }
+        }
+        var specification = recipe.specification
+        specification.id = id
+        specification.labels = labels
+        specification.mounts += models
+        let sandbox = try await withDeadline(
             Self.sandboxDeadline, clock: workshop.clock,
             BerthError(
                 .sandbox, "the sandbox was not ready within \(Self.sandboxDeadline)", suggestion: "run `berth doctor`")
-        ) {
+        ) { [specification] in
             try await provider.create(specification)
         }
+        return Place(sandbox: sandbox, recipe: recipe, standby: nil)
     }
 
     /// Writes the app's files; returns how many, and their bytes.
@@ -66,17 +109,21 @@ struct ReplicaLauncher: Sendable {
     }
 
     /// Starts the app and begins to read its output, in a task of `tasks`.
-    func start(
-        in sandbox: any Sandbox, environment: BuiltEnvironment, output: OutputCapture, tasks: OwnedTasks
-    ) async throws -> Replica {
-        let specification = try processSpecification(in: sandbox, environment: environment)
+    func start(in place: Place, output: OutputCapture, tasks: OwnedTasks) async throws -> Replica {
+        let specification = try processSpecification(in: place)
         let process = try await withDeadline(
             Self.startDeadline, clock: workshop.clock,
             BerthError(.startFailed, "the process did not start within \(Self.startDeadline)")
         ) {
-            try await sandbox.start(specification)
+            guard let standby = place.standby else { return try await place.sandbox.start(specification) }
+            let role = Standby.Role(
+                command: Array(specification.command.dropFirst()),
+                folder: specification.workingDirectory ?? place.sandbox.appFolder,
+                environment: specification.environment, links: standby.links)
+            try await standby.process.write(try role.line())
+            return standby.process
         }
-        return capture(process, in: sandbox, output: output, tasks: tasks)
+        return capture(process, in: place.sandbox, output: output, tasks: tasks)
     }
 
     /// Begins to read the output of the app's process.
@@ -95,27 +142,39 @@ struct ReplicaLauncher: Sendable {
             manifest: snapshot.manifest, nonce: replica.expectedNonce, onOutcome: onOutcome)
     }
 
-    private func processSpecification(
-        in sandbox: any Sandbox, environment: BuiltEnvironment
-    ) throws -> ProcessSpecification {
-        let manifest = snapshot.manifest
-        let folder = sandbox.path(
-            of: SandboxSpecification.Mount(source: environment.folder, target: BuiltEnvironment.target))
-        // One thread per library unless the manifest says more: replicas share the machine, and pools multiply.
-        let defaults = [
-            "PATH": "\(folder)/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-        ]
-        var variables = [
-            "PORT": "\(sandbox.port)", "BERTH_REVISION": snapshot.record.nonce, "BERTH_DEPLOYMENT": manifest.name,
-            "VIRTUAL_ENV": folder,
-        ]
-        variables.merge(manifest.env.merging(defaults) { own, _ in own }) { ours, _ in ours }
-        let start = try workshop.templates.start(for: manifest, files: snapshot.bundle.map(\.path))
+    private func processSpecification(in place: Place) throws -> ProcessSpecification {
+        let sandbox = place.sandbox
+        let variables = place.recipe.variables(in: sandbox).merging([
+            "PORT": "\(sandbox.port)", "BERTH_REVISION": snapshot.record.nonce,
+            "BERTH_DEPLOYMENT": snapshot.manifest.name, "BERTH_IMPORTS": sandbox.importedNames,
+        ]) { $1 }
+        let start = try appStart()
         var command = start.command
-        if command.first == "python" { command[0] = "\(folder)/bin/python" }
+        if command.first == "python" { command[0] = place.recipe.python(in: sandbox) }
         return ProcessSpecification(
             tag: Replica.processTag, command: command, environment: variables,
             workingDirectory: start.workingDirectory.map { "\(sandbox.appFolder)/\($0)" })
+    }
+
+    private func appStart() throws -> AppStart {
+        try workshop.templates.start(for: snapshot.manifest, files: snapshot.bundle.map(\.path))
+    }
+}
+
+extension ReplicaLauncher {
+    /// Takes a standby for this revision, if one is ready.
+    func takeStandby(_ environment: BuiltEnvironment) async -> Standby? {
+        await workshop.standbys.take(recipe(environment))
+    }
+
+    /// Sees to it that the next start finds a standby: one that has imported what this replica imported.
+    func refillStandbys(after replica: Replica) async {
+        let wanted = snapshot.manifest.standby ?? Manifest.defaultStandby
+        guard wanted > 0, let start = try? appStart(), Standby.canBecome(start.command),
+            let names = try? await replica.sandbox.read(replica.sandbox.importedNames, limit: Standby.namesLimit),
+            let environment = try? await workshop.environments.environment(
+                lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
+        else { return }
+        await workshop.standbys.refill(recipe(environment), names: names, wanted: wanted) { replica.output.note($0) }
     }
 }

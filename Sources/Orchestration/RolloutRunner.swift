@@ -30,11 +30,12 @@ struct RolloutRunner: Sendable {
     func run(_ rollout: RolloutRecord, _ revision: RevisionRecord) async throws -> Promotion? {
         var snapshot = try Snapshot(revision)
         let environment = try await prepare(&snapshot, rollout)
-        let sandboxID = Identifier.random(16)
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
         let output = launcher.makeOutput()
+        let standby = await launcher.takeStandby(environment)
+        let sandboxID = standby?.sandbox.id ?? Identifier.random(16)
         do {
-            let replica = try await launch(launcher, rollout, sandboxID, environment, output)
+            let replica = try await launch(launcher, rollout, sandboxID, environment, standby, output)
             try await smoke(replica, rollout)
             guard kind != .test else {
                 output.close("stopped: the test is over")
@@ -90,12 +91,21 @@ struct RolloutRunner: Sendable {
 
     private func launch(
         _ launcher: ReplicaLauncher, _ rollout: RolloutRecord, _ sandboxID: String,
-        _ environment: BuiltEnvironment, _ output: OutputCapture
+        _ environment: BuiltEnvironment, _ standby: Standby?, _ output: OutputCapture
     ) async throws -> Replica {
-        let sandbox = try await stage(.sandbox, of: rollout, key: sandboxID) {
-            let sandbox = try await launcher.createSandbox(sandboxID, environment: environment)
-            return (sandbox, StageOutcome(detail: "\(sandbox.isolation.rawValue), \(sandboxID)"))
+        let reporter = reporter
+        let place = try await stage(.sandbox, of: rollout, key: sandboxID) {
+            let place = try await launcher.place(sandboxID, environment: environment, standby: standby) {
+                try reporter.notice("cold start, as the standby cannot be used: \($0)")
+            }
+            let detail = "\(place.sandbox.isolation.rawValue), \(sandboxID)"
+            return (
+                place,
+                StageOutcome(
+                    detail: place.standby == nil ? detail : "standby, \(detail)", isReused: place.standby != nil)
+            )
         }
+        let sandbox = place.sandbox
         if sandbox.isolation == .process {
             try reporter.notice(
                 "no isolation: the app runs as a plain process on port \(sandbox.port); `berth doctor` says what this "
@@ -106,11 +116,9 @@ struct RolloutRunner: Sendable {
             return ((), StageOutcome(detail: "\(count) file\(count == 1 ? "" : "s"), \(ByteCount.text(bytes))"))
         }
         let replica = try await stage(.start, of: rollout, key: sandboxID) {
-            let replica = try await launcher.start(
-                in: sandbox, environment: environment, output: output, tasks: tasks)
+            let replica = try await launcher.start(in: place, output: output, tasks: tasks)
             return (replica, StageOutcome(detail: "port \(sandbox.port)"))
         }
-        let reporter = reporter
         do {
             _ = try await stage(.health, of: rollout, key: sandboxID) {
                 try await launcher.waitUntilReady(replica) { reporter.progress(.health, "\($0)") }

@@ -96,6 +96,8 @@ final class Supervisor: Sendable {
         while !Task.isCancelled {
             if let replica = serving {
                 let start = ContinuousClock.now
+                let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "standby")
+                tasks.start { await launcher.refillStandbys(after: replica) }
                 guard let reason = await waitUntilBroken(replica) else { return }
                 if ContinuousClock.now - start > Self.stableAfter { backOff = nil }
                 replica.output.close("restarting: \(reason)")
@@ -143,40 +145,61 @@ final class Supervisor: Sendable {
         }
     }
 
-    /// Removes what is left of the old replica, starts a new one and gives it the traffic.
+    /// Starts a new replica, gives it the traffic, and removes what is left of the old one.
     private func restart() async throws -> Replica {
-        if let old = currentSandbox { try await workshop.provider.destroy(old) }
-        let id = Identifier.random(16)
+        let old = currentSandbox
+        let environment = try await workshop.environments.environment(
+            lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "restart")
+        let standby = await launcher.takeStandby(environment)
+        // A cold start needs the memory of the old one; beside a standby the old one can wait.
+        if standby == nil, let old { try await workshop.provider.destroy(old) }
+        let id = standby?.sandbox.id ?? Identifier.random(16)
         let output = launcher.makeOutput()
         status.withLock { status in
             status.sandbox = id
             status.output = output
         }
-        let environment = try await workshop.environments.environment(
-            lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
         do {
-            let sandbox = try await launcher.createSandbox(id, environment: environment)
-            _ = try await launcher.upload(to: sandbox)
-            let replica = try await launcher.start(
-                in: sandbox, environment: environment, output: output, tasks: tasks)
-            try await launcher.waitUntilReady(replica) { _ in }
-            try workshop.traffic.withLock { _ in
-                try Task.checkCancellation()
-                do {
-                    try workshop.store.replaceReplica(with: replica.record(restarts: restarts))
-                } catch let error as BerthError where error.code == .storageFull {
-                    // The row only helps a later control plane to adopt; traffic does not wait for disk space.
-                    replica.output.note("\(error)")
-                }
-                workshop.gateway.publish(snapshot.name, replica.upstream)
-            }
+            let replica = try await start(launcher, id, environment, standby, output)
+            if standby != nil, let old { remove(old) }
             return replica
         } catch {
             output.close("stopped: the restart failed")
             let provider = workshop.provider
-            try? await uncancelled { try await provider.destroy(id) }
+            for left in [id] + (standby == nil ? [] : [old].compactMap { $0 }) {
+                try? await uncancelled { try await provider.destroy(left) }
+            }
             throw error
         }
+    }
+
+    private func start(
+        _ launcher: ReplicaLauncher, _ id: String, _ environment: BuiltEnvironment, _ standby: Standby?,
+        _ output: OutputCapture
+    ) async throws -> Replica {
+        let place = try await launcher.place(id, environment: environment, standby: standby) {
+            output.note("cold start, as the standby cannot be used: \($0)")
+        }
+        _ = try await launcher.upload(to: place.sandbox)
+        let replica = try await launcher.start(in: place, output: output, tasks: tasks)
+        try await launcher.waitUntilReady(replica) { _ in }
+        try workshop.traffic.withLock { _ in
+            try Task.checkCancellation()
+            do {
+                try workshop.store.replaceReplica(with: replica.record(restarts: restarts))
+            } catch let error as BerthError where error.code == .storageFull {
+                // The row only helps a later control plane to adopt; traffic does not wait for disk space.
+                replica.output.note("\(error)")
+            }
+            workshop.gateway.publish(snapshot.name, replica.upstream)
+        }
+        return replica
+    }
+
+    /// Removes a sandbox that nobody waits for; what is left is swept up at the next start.
+    private func remove(_ sandbox: String) {
+        let provider = workshop.provider
+        tasks.start { try? await provider.destroy(sandbox) }
     }
 }

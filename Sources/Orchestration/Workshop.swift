@@ -35,6 +35,8 @@ public struct Workshop: Sendable {
     public let logs: LogBook
     /// Wakes those who follow rollouts.
     public let changed: Signal
+    /// What is ready to become the next replica.
+    let standbys: StandbyPool
     /// Held while the store and the gateway change together, so that two changes of one deployment cannot cross.
     /// The one lock that is held across a write to the store: promotions are few and their order is the point.
     let traffic = Locked(())
@@ -43,13 +45,16 @@ public struct Workshop: Sendable {
     /// The clock of every wait.
     public let clock: any Clock<Duration>
 
-    /// Puts the workshop together.
+    /// The standbys of all deployments together, unless the control plane is told otherwise.
+    public static let defaultStandbyLimit = 8
+
+    /// Puts the workshop together; `standbyLimit` bounds the standbys of all deployments together.
     public init(
         store: DeploymentStore, provider: any SandboxProvider, gateway: Gateway, gatewayPort: Int,
         environments: any EnvironmentBuilding, blobs: BlobStore, bundles: BundleStore, templates: TemplateCatalog,
         prober: Prober, liveness: LivenessProber, smoke: SmokeRunner, logs: LogBook,
         now: @escaping @Sendable () -> Int64,
-        clock: any Clock<Duration> = ContinuousClock()
+        clock: any Clock<Duration> = ContinuousClock(), standbyLimit: Int = Workshop.defaultStandbyLimit
     ) {
         self.store = store
         self.provider = provider
@@ -64,6 +69,8 @@ public struct Workshop: Sendable {
         self.smoke = smoke
         self.logs = logs
         self.changed = Signal()
+        self.standbys = StandbyPool(
+            provider: provider, program: templates.standbyProgram, limit: standbyLimit, clock: clock)
         self.now = now
         self.clock = clock
     }

@@ -76,15 +76,36 @@ public struct ProcessSpecification: Sendable, Equatable, Codable {
     public var environment: [String: String]
     /// The working directory inside; nil is the app folder.
     public var workingDirectory: String?
+    /// The terminal to run it on; nil for pipes.
+    public var terminal: TerminalSize?
+    /// Whether standard input can be written to; without it, and without a terminal, it is empty from the start.
+    public var keepsInputOpen: Bool
 
     /// Creates a specification.
     public init(
-        tag: String, command: [String], environment: [String: String] = [:], workingDirectory: String? = nil
+        tag: String, command: [String], environment: [String: String] = [:], workingDirectory: String? = nil,
+        terminal: TerminalSize? = nil, keepsInputOpen: Bool = false
     ) {
         self.tag = tag
         self.command = command
         self.environment = environment
         self.workingDirectory = workingDirectory
+        self.terminal = terminal
+        self.keepsInputOpen = keepsInputOpen
+    }
+}
+
+/// How large a terminal is.
+public struct TerminalSize: Sendable, Equatable, Codable {
+    /// Characters in a line.
+    public var columns: Int
+    /// Lines.
+    public var rows: Int
+
+    /// Creates a size.
+    public init(columns: Int, rows: Int) {
+        self.columns = columns
+        self.rows = rows
     }
 }
 
@@ -94,6 +115,12 @@ public protocol SandboxProcess: Sendable {
     var pid: Int { get }
     /// Output in its order, then one `.ended`; fails with `unreachable` when the sandbox goes away. One consumer.
     var events: AsyncThrowingStream<SandboxProcessEvent, any Error> { get }
+    /// Writes to the terminal, or else to standard input, waiting while the process does not read.
+    func write(_ bytes: [UInt8]) async throws
+    /// Ends the input.
+    func closeInput() async throws
+    /// Resizes the terminal.
+    func resize(_ size: TerminalSize) async throws
     /// Sends a signal to the process and its group.
     func signal(_ signal: Int32) async throws
 }

@@ -21,6 +21,14 @@ public protocol SandboxProvider: Sendable {
     /// - Throws: `not_found` when it is gone or its agent no longer answers.
     func adopt(_ id: String) async throws -> any Sandbox
 
+    /// Gives a sandbox that was made ahead its purpose: labels, and model files that it sees from now on, read-only.
+    ///
+    /// - Returns: where a model's content is inside, by the model's target; a target that is missing is in its place.
+    func assign(
+        _ id: String, labels: SandboxLabels, models: [SandboxSpecification.Mount]
+    ) async throws
+        -> [String: String]
+
     /// Ends a sandbox and removes everything of it; one that does not exist is no error.
     func destroy(_ id: String) async throws
 }
@@ -43,7 +51,7 @@ public struct SandboxCapabilities: Sendable, Equatable, Codable {
 }
 
 /// What is asked of a provider.
-public struct SandboxSpecification: Sendable {
+public struct SandboxSpecification: Sendable, Equatable {
     /// A fresh id: lower-case letters and digits, at most 32. It is the idempotency key of the creation.
     public var id: String
     /// What the sandbox is for.

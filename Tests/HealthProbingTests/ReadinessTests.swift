@@ -79,7 +79,7 @@ struct ReadinessTests {
         while spent < .seconds(30) {
             await clock.awaitSleepers(2)
             let interval = try #require(clock.pending.first)
-            #expect(interval >= max(last, .milliseconds(50)) && interval <= .seconds(1))
+            #expect(interval >= max(last, .milliseconds(5)) && interval <= .seconds(1))
             #expect(interval <= max(.milliseconds(50), spent / 20), "seen late by at most a twentieth")
             last = interval
             spent += interval

@@ -83,6 +83,13 @@ final class ScriptedProvider: SandboxProvider {
         return sandbox
     }
 
+    func assign(
+        _ id: String, labels: SandboxLabels, models: [SandboxSpecification.Mount]
+    ) async throws -> [String: String] {
+        state.withLock { $0.labels[id] = labels }
+        return [:]
+    }
+
     func destroy(_ id: String) async throws {
         let sandbox = state.withLock { $0.sandboxes.removeValue(forKey: id) }
         sandbox?.end(.signalled(9))
@@ -160,6 +167,9 @@ struct ScriptedProcess: SandboxProcess {
     let pid: Int
     let events: AsyncThrowingStream<SandboxProcessEvent, any Error>
     func signal(_ signal: Int32) async throws {}
+    func write(_ bytes: [UInt8]) async throws {}
+    func closeInput() async throws {}
+    func resize(_ size: TerminalSize) async throws {}
 }
 
 /// Something that happens once and that many may wait for.

@@ -64,7 +64,7 @@ struct World: Sendable {
             bundles: try BundleStore(folder: "\(folder)/bundles", blobs: blobs),
             templates: try TemplateCatalog(folder: Self.templates), prober: Prober(client: curl),
             liveness: LivenessProber(client: curl), smoke: SmokeRunner(client: curl),
-            logs: try LogBook(folder: "\(folder)/logs", now: now), now: now)
+            logs: try LogBook(folder: "\(folder)/logs", now: now), now: now, standbyLimit: 0)
         service = DeploymentService(workshop: workshop)
     }
 

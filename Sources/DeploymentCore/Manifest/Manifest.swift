@@ -22,12 +22,19 @@ public struct Manifest: Sendable, Equatable, Codable {
     public var smoke: [SmokeTest]
     /// How traffic moves.
     public var rollout: RolloutSettings
+    /// Sandboxes kept ready for the next deploy or restart, whose process has imported what the app imports; nil, from a
+    /// revision of an earlier version, is the default.
+    public var standby: Int?
+
+    /// The sandboxes kept ready unless the manifest says otherwise.
+    public static let defaultStandby = 1
 
     /// Creates a manifest; everything but the name has its documented default.
     public init(
         name: String, model: Model = Model(), server: Server = Server(), python: String? = nil,
         requirements: Requirements = .none, env: [String: String] = [:], health: Health = Health(),
-        predict: Predict = Predict(), smoke: [SmokeTest] = [], rollout: RolloutSettings = RolloutSettings()
+        predict: Predict = Predict(), smoke: [SmokeTest] = [], rollout: RolloutSettings = RolloutSettings(),
+        standby: Int? = nil
     ) {
         self.name = name
         self.model = model
@@ -39,6 +46,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         self.predict = predict
         self.smoke = smoke
         self.rollout = rollout
+        self.standby = standby
     }
 }
 

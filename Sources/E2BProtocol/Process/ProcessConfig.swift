@@ -41,8 +41,8 @@ public struct ProcessConfig: WireMessage, Equatable {
     }
 }
 
-/// A terminal's size (`process.PTY.Size`).
-public struct TerminalSize: WireMessage, Equatable {
+/// A terminal (`process.PTY`), which is its size.
+public struct PseudoTerminal: WireMessage, Equatable {
     /// Columns, in characters.
     public var columns: Int
     /// Rows, in characters.

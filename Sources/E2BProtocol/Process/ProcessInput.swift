@@ -132,10 +132,10 @@ public struct UpdateRequest: WireMessage, Equatable {
     /// Which process.
     public var process: ProcessSelector
     /// The new size.
-    public var terminal: TerminalSize?
+    public var terminal: PseudoTerminal?
 
     /// Creates a request.
-    public init(process: ProcessSelector, terminal: TerminalSize?) {
+    public init(process: ProcessSelector, terminal: PseudoTerminal?) {
         self.process = process
         self.terminal = terminal
     }
@@ -144,7 +144,7 @@ public struct UpdateRequest: WireMessage, Equatable {
     public init(json: JSONValue) throws(ConnectError) {
         let reader = try MessageReader(json, "request")
         process = try ProcessSelector(json: try reader.required("process"))
-        if let pty = reader.value("pty") { terminal = try TerminalSize(json: pty) }
+        if let pty = reader.value("pty") { terminal = try PseudoTerminal(json: pty) }
     }
 
     /// The message as JSON.

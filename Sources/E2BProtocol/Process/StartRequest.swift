@@ -5,7 +5,7 @@ public struct StartRequest: WireMessage, Equatable {
     /// What to run.
     public var process: ProcessConfig
     /// The terminal to run it on; nil for pipes.
-    public var terminal: TerminalSize?
+    public var terminal: PseudoTerminal?
     /// A name to select it by.
     public var tag: String?
     /// Whether its standard input is open for `SendInput`; envd's default is true.
@@ -13,7 +13,7 @@ public struct StartRequest: WireMessage, Equatable {
 
     /// Creates a request.
     public init(
-        process: ProcessConfig, terminal: TerminalSize? = nil, tag: String? = nil, standardInput: Bool = true
+        process: ProcessConfig, terminal: PseudoTerminal? = nil, tag: String? = nil, standardInput: Bool = true
     ) {
         self.process = process
         self.terminal = terminal
@@ -25,7 +25,7 @@ public struct StartRequest: WireMessage, Equatable {
     public init(json: JSONValue) throws(ConnectError) {
         let reader = try MessageReader(json, "request")
         process = try ProcessConfig(json: try reader.required("process"))
-        if let pty = reader.value("pty") { terminal = try TerminalSize(json: pty) }
+        if let pty = reader.value("pty") { terminal = try PseudoTerminal(json: pty) }
         tag = try reader.optionalString("tag")
         standardInput = try reader.optionalBool("stdin") ?? true
     }

@@ -16,7 +16,8 @@ struct ManifestDecoder {
             name: root["name"]?.text ?? "", model: model, server: server, python: root["python"]?.text,
             requirements: requirements(root["requirements"]), env: texts(root["env"]?.fields),
             health: health(root["health"]?.fields, server: server), predict: predict,
-            smoke: smoke(root["smoke"]?.list ?? [], predict: predict), rollout: rollout(root["rollout"]?.fields))
+            smoke: smoke(root["smoke"]?.list ?? [], predict: predict), rollout: rollout(root["rollout"]?.fields),
+            standby: root["standby"]?.integer ?? Manifest.defaultStandby)
         return app == nil ? nil : manifest
     }
 

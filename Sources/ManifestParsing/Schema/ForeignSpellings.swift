@@ -83,7 +83,7 @@ enum ForeignSpellings {
     private static let kubernetes = "this looks like a Kubernetes resource; a manifest starts with 'name' and 'model'"
 
     private static let notYet: Set<String> = [
-        "resources", "secrets", "secret", "replicas", "network", "standby", "idle", "provider", "project", "workers",
+        "resources", "secrets", "secret", "replicas", "network", "idle", "provider", "project", "workers",
         "concurrency", "queue", "batch", "batching", "cache", "strategy", "bake", "auto_rollback", "canary", "rollback",
         "system_packages", "volumes", "scaling", "autoscaling", "autoscaling_config", "min_replicas", "max_replicas",
         "minReplicas", "maxReplicas", "num_replicas", "cpu", "memory", "disk", "labels", "schedule", "webhooks", "auth",

@@ -10,6 +10,8 @@ public enum ManifestSchema {
     public static let maximumSmokeTests = 100
     /// The most headers of one request, fields of one form, or conditions on one answer.
     public static let maximumFields = 100
+    /// The most sandboxes kept ready for one deployment.
+    public static let maximumStandby = 16
     /// The templates that a manifest may name; each can be rendered for each framework.
     public static let templates = ["sklearn", "onnx", "torch", "python"]
     /// Which template a model's suffix stands for when the manifest names none.
@@ -45,6 +47,9 @@ public enum ManifestSchema {
             "smoke", .list(.mapping(smokeKeys), limit: maximumSmokeTests),
             "Predictions with known answers that must hold before traffic moves"),
         Key("rollout", .mapping(rolloutKeys), "How traffic moves from one revision to the next"),
+        Key(
+            "standby", .integer(0...maximumStandby), default: .integer(Int64(Manifest.defaultStandby)),
+            "Sandboxes kept ready with the app's imports done, so that a redeploy or restart takes milliseconds"),
     ]
 
     static let template = Shape.choice(templates)

@@ -3,7 +3,7 @@ import DeploymentCore
 import E2BProtocol
 
 extension EnvdClient {
-    /// Starts a process that survives this connection. Its standard input is empty.
+    /// Starts a process that survives this connection.
     ///
     /// An empty tag is none.
     public func start(_ process: ProcessSpecification) async throws -> EnvdProcess {
@@ -14,14 +14,17 @@ extension EnvdClient {
             command: program, arguments: Array(process.command.dropFirst()), environment: process.environment,
             workingDirectory: process.workingDirectory)
         let tag = process.tag.isEmpty ? nil : process.tag
-        return try await subscribe(.processStart, StartRequest(process: config, tag: tag, standardInput: false))
+        let request = StartRequest(
+            process: config, terminal: process.terminal.map(PseudoTerminal.init), tag: tag,
+            standardInput: process.keepsInputOpen)
+        return try await subscribe(.processStart, request, hasTerminal: process.terminal != nil)
     }
 
     /// Subscribes to a process by the tag it was started with.
     ///
     /// - Throws: `not_found` when it ended long ago or never was.
     public func connect(tag: String) async throws -> EnvdProcess {
-        try await subscribe(.processConnect, ConnectRequest(process: .tag(tag)))
+        try await subscribe(.processConnect, ConnectRequest(process: .tag(tag)), hasTerminal: nil)
     }
 
     /// The processes that run, by process id.
@@ -40,7 +43,26 @@ extension EnvdClient {
         let _: EmptyMessage = try await call(.processSendSignal, SendSignalRequest(process: process, signal: signal))
     }
 
-    private func subscribe(_ method: RemoteMethod, _ message: some WireMessage) async throws -> EnvdProcess {
+    /// Writes to a process; our agent answers once the process has taken most of it.
+    func send(_ input: ProcessInput, to process: ProcessSelector) async throws {
+        let _: EmptyMessage = try await call(
+            .processSendInput, SendInputRequest(process: process, input: input), timeout: Self.inputTimeout)
+    }
+
+    /// Ends the standard input of a process.
+    func closeInput(of process: ProcessSelector) async throws {
+        let _: EmptyMessage = try await call(.processCloseStdin, CloseStdinRequest(process: process))
+    }
+
+    /// Resizes a process's terminal.
+    func resize(_ size: TerminalSize, process: ProcessSelector) async throws {
+        let request = UpdateRequest(process: process, terminal: PseudoTerminal(size))
+        let _: EmptyMessage = try await call(.processUpdate, request)
+    }
+
+    private func subscribe(
+        _ method: RemoteMethod, _ message: some WireMessage, hasTerminal: Bool?
+    ) async throws -> EnvdProcess {
         var request = request("POST", method.rawValue, timeout: nil)
         request.headers += [
             ("Content-Type", "application/connect+json"), ("Connect-Protocol-Version", "1"),
@@ -57,10 +79,14 @@ extension EnvdClient {
             guard case .start(let pid) = first else {
                 throw BerthError(.sandbox, "the sandbox's agent does not begin a process's events with its start")
             }
-            return EnvdProcess(pid: pid, client: self, stream: stream)
+            return EnvdProcess(pid: pid, client: self, stream: stream, hasTerminal: hasTerminal)
         } catch {
             stream.close()
             throw error
         }
     }
+}
+
+extension PseudoTerminal {
+    fileprivate init(_ size: TerminalSize) { self.init(columns: size.columns, rows: size.rows) }
 }

@@ -8,6 +8,8 @@ public struct EnvdClient: Sendable {
     public static let callTimeout = Duration.seconds(30)
     /// The budget until a stream's first event.
     public static let firstEventTimeout = Duration.seconds(30)
+    /// The budget of a write to a process that may not read for a while.
+    public static let inputTimeout = Duration.seconds(3600)
     /// The longest body of a unary reply, in bytes.
     public static let replyLimit = 4 << 20
 
@@ -62,8 +64,10 @@ public struct EnvdClient: Sendable {
 
 extension EnvdClient {
     /// Calls a unary procedure.
-    func call<Reply: WireMessage>(_ method: RemoteMethod, _ message: some WireMessage) async throws -> Reply {
-        var request = request("POST", method.rawValue)
+    func call<Reply: WireMessage>(
+        _ method: RemoteMethod, _ message: some WireMessage, timeout: Duration = callTimeout
+    ) async throws -> Reply {
+        var request = request("POST", method.rawValue, timeout: timeout)
         request.headers += [("Content-Type", "application/json"), ("Connect-Protocol-Version", "1")]
         request.body = .bytes(message.json.encoded())
         let reply = try await client.send(request, limit: Self.replyLimit)

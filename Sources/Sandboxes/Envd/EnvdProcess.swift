@@ -10,11 +10,15 @@ public final class EnvdProcess: SandboxProcess {
     /// Output in its order, then one `.ended`.
     public let events: AsyncThrowingStream<SandboxProcessEvent, any Error>
     private let client: EnvdClient
+    private let input: EnvdInput
 
-    init(pid: Int, client: EnvdClient, stream: EventStream) {
+    /// - Parameter hasTerminal: nil when another one started it, and nobody told.
+    init(pid: Int, client: EnvdClient, stream: EventStream, hasTerminal: Bool?) {
+        let input = EnvdInput(client: client, process: .pid(pid), hasTerminal: hasTerminal)
         self.pid = pid
         self.client = client
-        events = AsyncThrowingStream(unfolding: { try await Self.nextEvent(stream) })
+        self.input = input
+        events = AsyncThrowingStream(unfolding: { try await Self.nextEvent(stream, input) })
     }
 
     /// Sends SIGTERM or SIGKILL to the process and its group; one that already ended is no error.
@@ -26,10 +30,28 @@ public final class EnvdProcess: SandboxProcess {
         }
     }
 
-    private static func nextEvent(_ stream: EventStream) async throws -> SandboxProcessEvent? {
+    /// Writes to the terminal, or else to standard input, waiting while the process does not read.
+    public func write(_ bytes: [UInt8]) async throws { try await input.write(bytes) }
+
+    /// Ends the input; of a process that already ended it is no error.
+    public func closeInput() async throws {
+        do {
+            try await input.close()
+        } catch let error as BerthError where error.code == .notFound {
+            return
+        }
+    }
+
+    /// Resizes the terminal.
+    public func resize(_ size: TerminalSize) async throws { try await client.resize(size, process: .pid(pid)) }
+
+    private static func nextEvent(_ stream: EventStream, _ input: EnvdInput) async throws -> SandboxProcessEvent? {
         while let event = try await stream.next() {
             switch event {
-            case .standardOutput(let bytes), .terminal(let bytes): return .stdout(bytes)
+            case .terminal(let bytes):
+                input.sawTerminal()
+                return .stdout(bytes)
+            case .standardOutput(let bytes): return .stdout(bytes)
             case .standardError(let bytes): return .stderr(bytes)
             case .end(let end): return .ended(end.exitStatus)
             case .start, .keepalive: continue

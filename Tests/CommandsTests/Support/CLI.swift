@@ -64,6 +64,8 @@ struct CLI: Sendable {
         environment["BERTH_GATEWAY_PORT"] = "0"
         environment["BERTH_AGENT"] = "\(Machine.buildFolder)/berth-agent"
         environment["BERTH_TEMPLATES"] = "\(Machine.checkout)/templates"
+        // Only where a test is about them: they take a processor after every deploy.
+        environment["BERTH_STANDBYS"] = "0"
         environment["BERTH_ISOLATION"] = isolation?.rawValue
         self.environment = environment
     }

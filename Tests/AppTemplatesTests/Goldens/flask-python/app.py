@@ -5,6 +5,7 @@ with "confidence" where the model gives probabilities. The file is yours to chan
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import sys
@@ -77,6 +78,14 @@ def plain(value: Any) -> Any:
 encode = msgspec.json.Encoder(enc_hook=plain).encode
 
 
+def note_imports() -> None:
+    """Leaves the names of the loaded modules to those who prepare the next start."""
+    if path := os.environ.get("BERTH_IMPORTS"):
+        origins = {name: str(getattr(module, "__file__", None)) for name, module in list(sys.modules.items())}
+        with contextlib.suppress(OSError):
+            Path(path).write_text("\n".join(name for name in origins if not origins[name].startswith(str(FOLDER))))
+
+
 class Service:
     """The model, which predicts for one request at a time whatever the server's threads."""
 
@@ -97,6 +106,7 @@ class Service:
             self.warm_up(model)
             gc.freeze()  # what is loaded stays, so the collector need not look at it
             gc.enable()
+            note_imports()
             self.model = model
         except BaseException:
             traceback.print_exc()
