@@ -2,7 +2,7 @@
 SWIFT_RELEASE := -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
 export PATH := $(CURDIR)/.build-tools/bin:$(PATH)
 
-.PHONY: help setup build release test check format bench-deploy clean
+.PHONY: help setup build release test check format bench-deploy bench-engine clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,7 +23,7 @@ check: setup ## Check the format
 
 test: check ## Run every check and test
 	swift build --build-tests
-	swift test --skip-build --no-parallel
+	@scripts/test
 
 format: ## Format the sources
 	swift format --in-place --recursive --parallel Sources Tests Package.swift
@@ -31,6 +31,10 @@ format: ## Format the sources
 bench-deploy: release ## Measure deploys, templates and the gateway against their references
 	@scripts/setup --bench
 	python3 Benchmarks/deploy.py --berth .build/release/berth
+
+bench-engine: release ## Measure standbys and sandboxes against starting by hand
+	@scripts/setup --bench
+	python3 Benchmarks/deploy.py --berth .build/release/berth --only f --rounds 20
 
 clean: ## Remove what was built
 	[ ! -d .build ] || chmod -R u+w .build

@@ -16,6 +16,7 @@ from gateway import gateway
 from install import install
 from measure import REPOSITORY, BenchError, Figure, conditions, table, version
 from redeploy import crash, redeploy
+from standby import standby
 from template import template
 
 ROUNDS = 10
@@ -27,6 +28,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "b": ("an app that crashes on import", crash),
     "c": ("first install with empty caches", install),
     "e": ("the gateway", gateway),
+    "f": ("what a standby saves", standby),
 }
 TEMPLATE = "d"
 TITLES = {TEMPLATE: "the FastAPI template", **{key: title for key, (title, _) in PARTS.items()}}
@@ -35,7 +37,7 @@ TITLES = {TEMPLATE: "the FastAPI template", **{key: title for key, (title, _) in
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--berth", type=Path, default=REPOSITORY / ".build/release/berth", help="a release build")
-    parser.add_argument("--only", default="abcde", help="parts to run, as in `--only ad`; all by default")
+    parser.add_argument("--only", default="abcde", help="parts to run, as in `--only ad`; all but f by default")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--results", type=Path, default=REPOSITORY / "results", help="where the JSON goes")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it behind; its environment is reused")

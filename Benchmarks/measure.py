@@ -66,15 +66,15 @@ class App:
     log: Path
     began: float
 
-    def first_answer(self, path: str = "/predict") -> float:
+    def first_answer(self, path: str = "/predict", body: bytes = BODY) -> float:
         """Seconds from the start of the process to its first 200 on `path`."""
         last = "nothing"
         while time.perf_counter() - self.began < START_LIMIT_SECONDS:
             try:
-                status, _, body = request(self.port, path, BODY)
+                status, _, answer = request(self.port, path, body)
                 if status == 200:
                     return time.perf_counter() - self.began
-                last = f"{status} {body[:200]!r}"
+                last = f"{status} {answer[:200]!r}"
             except (OSError, http.client.HTTPException) as error:
                 last = repr(error)
             if self.process.poll() is not None:

@@ -24,13 +24,14 @@ class Watch:
 
     port: int
     path: str
+    body: bytes = BODY
     before: str | None = None
     seen_at: float | None = None
     failures: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def revision(self, connection: http.client.HTTPConnection) -> str | None:
-        connection.request("POST", self.path, BODY, JSON_HEADERS)
+        connection.request("POST", self.path, self.body, JSON_HEADERS)
         response = connection.getresponse()
         response.read()
         return response.headers["X-Berth-Revision"] if response.status == 200 else None
@@ -54,16 +55,19 @@ class Watch:
         connection.close()
 
 
-def cutover(one: Berth, manifest: Path, path: str, tag: str) -> float:
-    """Seconds from the start of the CLI to the first 200 of the new revision, through the gateway."""
-    watch = Watch(one.gateway_port, path)
+def cutover(one: Berth, manifest: Path, path: str, tag: str | None, body: bytes = BODY) -> float:
+    """Seconds from the start of the CLI to the first 200 of the new revision, through the gateway.
+
+    With a tag its variables differ from those of every earlier revision, so that no standby fits.
+    """
+    watch = Watch(one.gateway_port, path, body)
     thread = threading.Thread(target=watch.run)
     thread.start()
     try:
         while watch.before is None and watch.failures < 1000:
             time.sleep(POLL_SECONDS)
         began = time.perf_counter()
-        one.run("deploy", manifest, "--env", f"BENCH_ROUND={tag}")
+        one.run("deploy", manifest, *(() if tag is None else ("--env", f"BENCH_ROUND={tag}")))
         thread.join(CUTOVER_LIMIT_SECONDS)
     finally:
         watch.stopped.set()
@@ -86,7 +90,7 @@ def redeploy(executable: Path, folder: Path, rounds: int) -> list[Figure]:
     figure = Figure("redeploy, start of the CLI to first 200 | uvicorn by hand", "ms", at_most_ratio=1.25)
     through_launcher = Figure("the same app by hand with its own launcher", "ms")
     manifest = copied_iris(folder)
-    with berth(executable, folder, "iris") as one:
+    with berth(executable, folder, "iris", BERTH_STANDBYS="0") as one:
         one.deploy(manifest)
         app, python = rendered_iris(one, manifest, folder), one.interpreter()
 
