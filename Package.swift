@@ -85,8 +85,9 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Environments", "Gateway",
-                "HealthProbing", "LocalSandbox", "Orchestration", "Sandboxes",
+                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol",
+                "Environments",
+                "Gateway", "HealthProbing", "LocalSandbox", "Orchestration", "Sandboxes",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -99,8 +100,9 @@ let package = Package(
         library(
             "Commands",
             [
-                "AppTemplates", "Artifacts", "CPlatform", "ControlAPI", "ControlPlane", "CurlClient", "Environments",
-                "ManifestParsing", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "AppTemplates", "Artifacts", "CPlatform", "ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol",
+                "Environments", "ManifestParsing", "Sandboxes",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "berth", dependencies: ["Commands"], swiftSettings: strict),
         .executableTarget(name: "deploy", dependencies: ["Commands"], swiftSettings: strict),
@@ -120,7 +122,7 @@ let package = Package(
         tests("Environments"),
         tests("DeploymentStore", [grdb]),
         tests("E2BProtocol"),
-        tests("SandboxAgent", ["Sandboxes"]),
+        tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
         tests("LocalSandbox", ["Sandboxes"]),
         tests("HealthProbing"),
         tests("Gateway", nio),

@@ -15,7 +15,28 @@ public struct LeakAudit: Sendable {
     }
 
     /// What is left, each as one line; empty when nothing is.
-    public func findings() -> [String] { processes() + mounts() + sockets() + openFiles() + folders() }
+    public func findings() -> [String] {
+        processes() + mounts() + sockets() + openFiles() + folders() + controlGroups()
+    }
+
+    /// Control groups that carry a sandbox's id.
+    public func controlGroups() -> [String] {
+        let root = "/sys/fs/cgroup"
+        var findings: [String] = []
+        // Ours are made in our own group, or at the top of a hierarchy.
+        for hierarchy in [""] + entries(of: root).map({ "/\($0)" }) {
+            let own = lines(of: "/proc/self/cgroup").compactMap { line in
+                line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false).last
+            }
+            for group in Set(own.map { $0 == "/" ? "" : String($0) } + [""]) {
+                let folder = root + hierarchy + group
+                findings += entries(of: folder).filter { name in
+                    name.hasPrefix("berth-") && sandboxes.contains { name.hasSuffix("-\($0)") }
+                }.map { "control group \(folder)/\($0)" }
+            }
+        }
+        return findings
+    }
 
     /// Processes that carry a sandbox's id, or the folder in their command line or working directory.
     public func processes() -> [String] {

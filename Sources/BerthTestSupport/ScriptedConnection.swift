@@ -61,6 +61,18 @@ public final class ScriptedConnection: Sendable {
         return ScriptedRequest(method: String(words[0]), path: String(words[1]), headers: headers, body: body)
     }
 
+    /// Reads a body in chunks to its end, behind the head of its request; nil once the peer is gone.
+    public func readChunks() -> [UInt8]? {
+        var body: [UInt8] = []
+        while let line = read(through: Array("\r\n".utf8)) {
+            let digits = String(decoding: line, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+            guard let size = Int(digits, radix: 16), let chunk = read(count: size + 2) else { return nil }
+            if size == 0 { return body }
+            body += chunk.dropLast(2)
+        }
+        return nil
+    }
+
     /// Sends bytes; false once the peer is gone.
     @discardableResult
     public func send(_ bytes: [UInt8]) -> Bool {

@@ -9,6 +9,8 @@
 
 int berth_signals_open(void) {
     signal(SIGPIPE, SIG_IGN);
+    // A file that has reached the limit is an error of the write.
+    signal(SIGXFSZ, SIG_IGN);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);

@@ -61,6 +61,21 @@ int berth_accept(int listener) {
     return fd < 0 ? -errno : fd;
 }
 
+int berth_tcp_listen(int port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -errno;
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SOMAXCONN) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
 static int begin(int fd, const struct sockaddr *address, socklen_t size) {
     if (fd < 0) return -errno;
     if (connect(fd, address, size) < 0 && errno != EINPROGRESS) {

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "include/agent.h"
 #include "include/berth_spawn.h"
 
 #include <arpa/inet.h>
@@ -131,6 +132,24 @@ int berth_request_descriptor(int socket, const char *request, size_t length, int
         }
     }
     return receive_answer(socket, deadline, refused);
+}
+
+static int finish_connect(int fd, long long deadline) {
+    if (fd < 0) return fd;
+    int error = wait_ready(fd, POLLOUT, deadline);
+    if (!error) error = berth_connect_result(fd);
+    if (!error) error = berth_fd_blocking(fd);
+    if (!error) return fd;
+    close(fd);
+    return error;
+}
+
+int berth_loopback_connect(int port, int milliseconds) {
+    long long deadline = now_milliseconds() + milliseconds;
+    int fd = finish_connect(berth_tcp_connect_begin(port, 0), deadline);
+    if (fd != -ECONNREFUSED) return fd;
+    int other = finish_connect(berth_tcp_connect_begin(port, 1), deadline);
+    return other < 0 ? fd : other;
 }
 
 int berth_free_port(void) {

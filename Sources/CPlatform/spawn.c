@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "include/berth_spawn.h"
+#include "spawn_targets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +46,7 @@ out:
     return error;
 }
 
-static int check_targets(const berth_fd_mapping *fds, int count) {
+int berth_spawn_check_targets(const berth_fd_mapping *fds, int count) {
     if (count < 0 || count > BERTH_SPAWN_MAXIMUM_FDS) return EINVAL;
     unsigned seen = 7;
     for (int i = 0; i < count; i++) {
@@ -59,7 +60,7 @@ static int check_targets(const berth_fd_mapping *fds, int count) {
 
 int berth_spawn(pid_t *pid, const char *path, char *const argv[], char *const envp[], const char *cwd,
                 const berth_fd_mapping *fds, int count, int new_session) {
-    int error = check_targets(fds, count);
+    int error = berth_spawn_check_targets(fds, count);
     if (error) return -error;
     int copies[BERTH_SPAWN_MAXIMUM_FDS];
     for (int i = 0; i < BERTH_SPAWN_MAXIMUM_FDS; i++) copies[i] = -1;

@@ -15,7 +15,8 @@ struct BerthCommand: AsyncParsableCommand {
             16 no quota, 130 interrupted.
 
             BERTH_HOME holds all state (default: ~/.local/share/berth). BERTH_API_PORT (4990) and BERTH_GATEWAY_PORT
-            (4999) are where it listens, BERTH_ISOLATION demands namespaces or process, NO_COLOR is honoured.
+            (4999) are where it listens, BERTH_ISOLATION demands a rung of isolation, BERTH_STANDBYS (8) bounds the
+            standbys of all deployments, NO_COLOR is honoured.
             """,
         version: ControlPlane.version,
         groupedSubcommands: [
@@ -28,9 +29,11 @@ struct BerthCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Operate",
                 subcommands: [
-                    StatusCommand.self, LogsCommand.self, PredictCommand.self, HistoryCommand.self,
-                    RollbackCommand.self, CancelCommand.self, DestroyCommand.self,
+                    StatusCommand.self, TopCommand.self, LogsCommand.self, PredictCommand.self, HistoryCommand.self,
+                    RollbackCommand.self, CancelCommand.self, PauseCommand.self, ResumeCommand.self,
+                    DestroyCommand.self,
                 ]),
+            CommandGroup(name: "Inside", subcommands: [ExecCommand.self, ShellCommand.self, CopyCommand.self]),
             CommandGroup(
                 name: "The machine",
                 subcommands: [DoctorCommand.self, ServeCommand.self, DownCommand.self, CompletionsCommand.self]),
@@ -97,7 +100,13 @@ struct ManifestOptions: ParsableArguments {
     var variables: [String] = []
 
     /// The variables by name.
-    func environment() throws -> [String: String] {
+    func environment() throws -> [String: String] { try Variables.parse(variables) }
+}
+
+/// Variables as they are written on a command line.
+enum Variables {
+    /// - Throws: `usage` for one that is not of the form K=V.
+    static func parse(_ variables: [String]) throws -> [String: String] {
         var environment: [String: String] = [:]
         for variable in variables {
             guard let separator = variable.firstIndex(of: "="), separator != variable.startIndex else {

@@ -64,6 +64,7 @@ public struct ControlPlane: Sendable {
             let workshop = try workshop(provider, environments, gateway, gatewayPort, curl)
             let service = DeploymentService(workshop: workshop)
             let isolation = try await provider.capabilities().isolation
+            await Self.wakeSandboxes(of: provider)
             for failure in try await service.recover() { Self.log(failure) }
             let stop = Locked(Stop())
             let serving: Result<Void, any Error>
@@ -84,6 +85,17 @@ public struct ControlPlane: Sendable {
         } catch {
             await gateway.stop(grace: .zero)
             throw error
+        }
+    }
+
+    /// Resumes what an earlier control plane paused: only what answers can be adopted.
+    private static func wakeSandboxes(of provider: any SandboxProvider) async {
+        do {
+            for record in try await provider.list() where record.isAlive && record.isPaused {
+                try await provider.adopt(record.id).resume()
+            }
+        } catch {
+            log("a paused sandbox was not resumed: \(error)")
         }
     }
 
@@ -118,6 +130,24 @@ public struct ControlPlane: Sendable {
         }
     }
 
+    /// Measures what the deployments use, until a stop begins.
+    private struct Sampling: Service {
+        let sampler: StatisticsSampler
+
+        func run() async throws {
+            await cancelWhenGracefulShutdown { await sampler.run() }
+        }
+    }
+
+    /// Pauses what is idle, until a stop begins.
+    private struct Idling: Service {
+        let watch: IdleWatch
+
+        func run() async throws {
+            await cancelWhenGracefulShutdown { await watch.run() }
+        }
+    }
+
     /// How the serving ended.
     private struct Stop: Sendable {
         var isRemovingSandboxes = false
@@ -128,8 +158,11 @@ public struct ControlPlane: Sendable {
         _ isolation: Isolation, _ stop: Locked<Stop>, _ ready: @escaping @Sendable (Endpoint) -> Void
     ) async throws {
         let stopRequested = AsyncStream<Void>.makeStream()
+        let directory = SandboxDirectory(service: service)
+        let pauses = Pauses(service: service, directory: directory)
+        let sampler = StatisticsSampler(service: service, directory: directory, pauses: pauses)
         let routes = Routes(
-            service: service,
+            service: service, pauses: pauses, sampler: sampler,
             blobs: { digest, body in _ = try await blobs.add(body.bytes, digest: digest) },
             missingBlobs: { blobs.missing($0) },
             server: ServerResource(
@@ -161,7 +194,11 @@ public struct ControlPlane: Sendable {
             logger: logger)
         var group = ServiceGroupConfiguration(
             // Stopped in reverse: work ends first, so that those who follow it hear the verdict.
-            services: [.init(service: application), .init(service: WorkEnd(service: service))],
+            services: [
+                .init(service: application), .init(service: Sampling(sampler: sampler)),
+                .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
+                .init(service: WorkEnd(service: service)),
+            ],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace
         let services = ServiceGroup(configuration: group)

@@ -66,13 +66,15 @@ public struct Doctor: Sendable {
         let client = CurlClient()
         defer { client.close() }
         let reports = await LocalEngine(agent: configuration.agent, client: client).probe()
-        let hasNamespaces = reports.contains { $0.isolation == .namespaces && $0.works }
+        // Strongest first, so that the first one that works is what sandboxes get.
+        let used = configuration.isolation ?? reports.first { $0.works }?.isolation
         return reports.map { report in
-            let isNeeded = report.isolation == .process || !hasNamespaces
+            let isBare = report.isolation == .process && used == .process
+            let weak = report.works ? isBare : report.isolation != .process
             return Check(
-                name: "isolation \(report.isolation.rawValue)",
-                verdict: report.works ? .good : report.isolation == .process ? .bad : isNeeded ? .weak : .good,
-                finding: report.detail, remedy: report.suggestion)
+                name: "isolation \(report.isolation.rawValue)", verdict: weak ? .weak : report.works ? .good : .bad,
+                finding: report.isolation == used ? "\(report.detail); sandboxes get this" : report.detail,
+                remedy: report.suggestion)
         }
     }
 

@@ -13,6 +13,8 @@ struct Routes: Sendable {
     static let maximumBody = 8 << 20
 
     let service: DeploymentService
+    let pauses: Pauses
+    let sampler: StatisticsSampler
     let blobs: @Sendable (_ digest: String, _ body: RequestBody) async throws -> Void
     let missingBlobs: @Sendable ([String]) async -> [String]
     let server: ServerResource
@@ -27,6 +29,9 @@ struct Routes: Sendable {
         addBlobs(to: version)
         addRollouts(to: version)
         addDeployments(to: version)
+        addLogs(to: version)
+        addOperation(to: version)
+        AgentRoutes(pauses: pauses).add(to: version)
         return router
     }
 
@@ -74,9 +79,9 @@ struct Routes: Sendable {
     }
 
     private func addDeployments(to group: RouterGroup<BasicRequestContext>) {
-        group.get("deployments") { _, _ in try json(try await service.deployments()) }
+        group.get("deployments") { _, _ in try json(try await pauses.deployments()) }
         group.get("deployments/:name") { _, context in
-            try json(try await service.deployment(try context.parameters.require("name")))
+            try json(try await pauses.deployment(try context.parameters.require("name")))
         }
         group.delete("deployments/:name") { _, context in
             try await service.destroy(try context.parameters.require("name"))
@@ -94,18 +99,54 @@ struct Routes: Sendable {
             let number = try context.parameters.require("number", as: Int.self)
             return try json(try await service.revision(number, of: try context.parameters.require("name")))
         }
+    }
+
+    private func addOperation(to group: RouterGroup<BasicRequestContext>) {
+        group.get("statistics") { request, _ in
+            try json(try await sampler.statistics(history: Self.samples(request)))
+        }
+        group.get("deployments/:name/statistics") { request, context in
+            let deployment = try await pauses.deployment(try context.parameters.require("name"))
+            return try json(await sampler.statistics(of: deployment, history: Self.samples(request)))
+        }
+        group.post("deployments/:name/pause") { _, context in
+            try json(try await pauses.pause(try context.parameters.require("name")))
+        }
+        group.post("deployments/:name/resume") { _, context in
+            try json(try await pauses.resume(try context.parameters.require("name")))
+        }
+        group.get("deployments/:name/access") { _, context in
+            let (deployment, sandbox, _) = try await pauses.enter(try context.parameters.require("name"))
+            return try json(try await service.access(to: deployment, in: sandbox))
+        }
+    }
+
+    /// How many earlier samples are wanted; all of them when the request does not say.
+    private static func samples(_ request: Request) -> Int {
+        request.uri.queryParameters["samples"].flatMap { Int($0) } ?? StatisticsSampler.capacity
+    }
+
+    private func addLogs(to group: RouterGroup<BasicRequestContext>) {
         group.get("deployments/:name/logs") { request, context in
             let name = try context.parameters.require("name")
             _ = try await service.deployment(name)
             let query = request.uri.queryParameters
-            let tail = min(max(query["tail"].flatMap { Int($0) } ?? 100, 0), LogBook.maximumTail)
+            let since = query["since"].flatMap { Int64($0) }
+            // Who asks for a time wants all of it.
+            let standard = since == nil ? 100 : LogBook.maximumTail
+            let tail = min(max(query["tail"].flatMap { Int($0) } ?? standard, 0), LogBook.maximumTail)
             let revision = query["revision"].flatMap { Int($0) }
             let following = query["follow"] == "true"
             return stream(request, type: "text/plain; charset=utf-8") { deliver in
+                let later = LaterLines(since: since)
                 // A stop must not wait for somebody who only looks on; rollouts end before their followers do.
                 try await cancelWhenGracefulShutdown {
                     try await service.logs(
-                        of: name, revision: revision, tail: tail, following: following, deliver)
+                        of: name, revision: revision, tail: tail, following: following
+                    ) { text in
+                        let text = later.of(text)
+                        if !text.isEmpty { try await deliver(text) }
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@ import DeploymentCore
 ///
 /// All transfers share one thread. Nothing is retried and no cookie kept.
 public final class CurlClient: Sendable {
-    private let loop = CurlLoop()
+    let loop = CurlLoop()
 
     /// Starts the client's thread; when there is none to be had, every request fails with `unreachable`.
     public init() {
@@ -66,6 +66,11 @@ public final class CurlClient: Sendable {
         }
     }
 
+    func begin(_ transfer: Transfer) {
+        transfer.beginBody()
+        loop.submit(.start(transfer))
+    }
+
     private struct Redirect: Error {
         let request: HTTPRequest
     }
@@ -74,7 +79,7 @@ public final class CurlClient: Sendable {
         _ transfer: Transfer, isolation: isolated (any Actor)? = #isolation,
         _ body: (HTTPResponse) async throws -> R
     ) async throws -> Result<R, Redirect> {
-        loop.submit(.start(transfer))
+        begin(transfer)
         // Cancelled tasks abort through this handler wherever the closure is waiting.
         return try await withTaskCancellationHandler {
             let response = try await transfer.awaitResponse()

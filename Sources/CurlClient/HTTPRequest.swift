@@ -40,6 +40,8 @@ public struct HTTPRequest: Sendable {
         case bytes([UInt8])
         /// The first `length` bytes of a file, streamed; a file that is shorter fails the request.
         case file(path: String, length: Int64)
+        /// What the closure writes, sent in chunks while it runs; when it throws, the request fails.
+        case stream(@Sendable (HTTPBodyWriter) async throws -> Void)
     }
 }
 

@@ -13,6 +13,9 @@ final class Transfer: @unchecked Sendable {
     let target: String
     private let loop: CurlLoop
     private let state = Locked(State())
+    /// The way of a body that is made while it is sent; nil for others.
+    let writer: HTTPBodyWriter?
+    private let producer = Locked<Task<Void, Never>?>(nil)
 
     // What follows is touched by the loop's thread only, once the transfer was submitted.
     var head = ResponseHead()
@@ -32,6 +35,7 @@ final class Transfer: @unchecked Sendable {
         self.request = request
         self.loop = loop
         target = Self.describe(request)
+        if case .stream = request.body { writer = HTTPBodyWriter() } else { writer = nil }
         if case .connected(let socket) = request.transport { connectedSocket = socket }
         do {
             try request.validate()
@@ -46,6 +50,24 @@ final class Transfer: @unchecked Sendable {
         guard let parts = URLParts(request.url) else { return "the given URL" }
         let isDefault = parts.port == (parts.scheme == "https" ? "443" : "80")
         return "\(parts.scheme)://\(parts.host)\(isDefault ? "" : ":\(parts.port)")\(parts.path)"
+    }
+
+    /// Starts to make the body, where it is made while it is sent.
+    func beginBody() {
+        guard case .stream(let produce) = request.body, let writer else { return }
+        writer.attach { [weak self] in
+            if let self { loop.submit(.resume(self)) }
+        }
+        producer.withLock {
+            $0 = Task {
+                do {
+                    try await produce(writer)
+                    writer.finish(.success(()))
+                } catch {
+                    writer.finish(.failure(error))
+                }
+            }
+        }
     }
 
     private func closeDescriptors() {
@@ -113,11 +135,15 @@ extension Transfer {
     func end() async {
         loop.submit(.abort(self))
         await wait { $0.outcome == nil ? nil : () }
+        let producer = producer.withLock { $0 }
+        producer?.cancel()
+        await producer?.value
     }
 
     /// Makes every wait throw `CancellationError` and ends the transfer.
     func cancel() {
         change { $0.isCancelled = true }
+        producer.withLock { $0 }?.cancel()
         loop.submit(.abort(self))
     }
 
@@ -173,6 +199,7 @@ extension Transfer {
     /// The transfer is over and libcurl has let go of it.
     func finish(_ outcome: Result<Void, any Error>) {
         closeDescriptors()
+        writer?.close()
         change { $0.outcome = $0.outcome ?? outcome }
     }
 }

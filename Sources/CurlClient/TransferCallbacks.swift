@@ -38,9 +38,20 @@ func onBody(
 func onUpload(
     _ data: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
 ) -> Int {
-    guard let transfer = transfer(context), let upload = transfer.upload, let data else {
-        return Int(CURL_READFUNC_ABORT)
+    guard let transfer = transfer(context), let data else { return Int(CURL_READFUNC_ABORT) }
+    if let writer = transfer.writer {
+        switch writer.fill(UnsafeMutableRawBufferPointer(start: data, count: size * count)) {
+        case .bytes(let count): return count
+        case .later: return Int(CURL_READFUNC_PAUSE)
+        case .end: return 0
+        case .failure(let error):
+            transfer.failure =
+                error as? BerthError
+                ?? BerthError(.unreachable, "the body of the request to \(transfer.target) broke off", cause: error)
+            return Int(CURL_READFUNC_ABORT)
+        }
     }
+    guard let upload = transfer.upload else { return Int(CURL_READFUNC_ABORT) }
     let wanted = min(size * count, Int(upload.length - upload.offset))
     guard wanted > 0 else { return 0 }
     let read = pread(upload.file, data, wanted, off_t(upload.offset))

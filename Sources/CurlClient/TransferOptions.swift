@@ -59,11 +59,12 @@ struct TransferOptions {
         switch request.body {
         case .none: bytes = ["POST", "PUT", "PATCH"].contains(request.method) ? [] : nil
         case .bytes(let body): bytes = body
+        case .stream:
+            try applyUpload(-1, context, to: handle)
+            // On a kept connection that turns out to be dead the body would have to begin again, which it cannot.
+            try check(ccurl_set_long(handle, CURLOPT_FRESH_CONNECT, 1))
         case .file(_, let length):
-            try check(ccurl_set_long(handle, CURLOPT_UPLOAD, 1))
-            try check(ccurl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(length)))
-            try check(ccurl_set_read(handle, onUpload))
-            try check(ccurl_set_pointer(handle, CURLOPT_READDATA, context))
+            try applyUpload(curl_off_t(length), context, to: handle)
             try check(ccurl_set_seek(handle, onSeek))
             try check(ccurl_set_pointer(handle, CURLOPT_SEEKDATA, context))
         }
@@ -80,6 +81,16 @@ struct TransferOptions {
         } else {
             try check(ccurl_set_string(handle, CURLOPT_CUSTOMREQUEST, request.method))
         }
+    }
+
+    /// - Parameter length: -1 when nobody knows; the body goes in chunks then.
+    private func applyUpload(
+        _ length: curl_off_t, _ context: UnsafeMutableRawPointer, to handle: UnsafeMutableRawPointer
+    ) throws {
+        try check(ccurl_set_long(handle, CURLOPT_UPLOAD, 1))
+        try check(ccurl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, length))
+        try check(ccurl_set_read(handle, onUpload))
+        try check(ccurl_set_pointer(handle, CURLOPT_READDATA, context))
     }
 
     private mutating func applyHeaders(_ request: HTTPRequest, to handle: UnsafeMutableRawPointer) throws {

@@ -11,7 +11,7 @@ public struct LivenessProber: Sendable {
         self.client = client
     }
 
-    /// Probes every `Manifest.Health.livenessInterval`, one probe at a time.
+    /// Probes every `Manifest.Health.livenessInterval`, one probe at a time; a paused sandbox is left alone.
     ///
     /// - Parameters:
     ///   - tag: the tag of the app's process, which must hold the port; nil does not check that.
@@ -30,8 +30,11 @@ public struct LivenessProber: Sendable {
         while true {
             do { try await clock.sleep(for: delay) } catch { return nil }
             delay = Manifest.Health.livenessInterval
+            if sandbox.isPaused { continue }
             let outcome = await prober.probe(sandbox, health: health, nonce: nonce, tag: tag)
             if Task.isCancelled { return nil }
+            // It was paused under the probe, which then says nothing.
+            if sandbox.isPaused { continue }
             onOutcome(outcome)
             if machine.handle(outcome) == .failing { return outcome }
         }

@@ -8,6 +8,10 @@ struct BubblewrapCommand: Sendable {
     static let listenerNumber: Int32 = 3
     /// The number of the file that bubblewrap writes its process ids to.
     static let infoNumber: Int32 = 4
+    /// The number of the file with the filter of system calls.
+    static let filterNumber: Int32 = 5
+    /// The same in a trial, which has no listener and no report.
+    static let trialFilterNumber: Int32 = 3
     /// The user and group inside.
     static let user = 1000
     /// The size of the private /tmp and of /run, in bytes.
@@ -83,11 +87,15 @@ struct BubblewrapCommand: Sendable {
             arguments += ["--ro-bind", mount.source, mount.target]
         }
         arguments += ["--remount-ro", "/", "--chdir", Self.home, "--info-fd", "\(Self.infoNumber)"]
+        arguments += ["--seccomp", "\(Self.filterNumber)"]
         return arguments + ["--", Self.agent] + agentArguments
     }
 
     /// The same walls around /bin/true: the question whether this machine lets us build them.
-    func trial() -> [String] { [program] + Self.walls + Self.system() + ["--remount-ro", "/", "--", "/bin/true"] }
+    func trial() -> [String] {
+        [program] + Self.walls + Self.system()
+            + ["--remount-ro", "/", "--seccomp", "\(Self.trialFilterNumber)", "--", "/bin/true"]
+    }
 
     /// Where bubblewrap is installed; nil when it is not.
     static func find(in path: String = "/usr/bin:/bin:/usr/local/bin:/run/current-system/sw/bin") -> String? {

@@ -13,8 +13,11 @@ final class Child: Sendable {
     }
 
     /// Starts a program in a session of its own, with no descriptor but those given (source → number in the child).
+    ///
+    /// - Parameter entrance: the control groups that it is in before it runs.
     static func spawn(
-        _ arguments: [String], environment: [String: String], folder: String?, descriptors: [(Descriptor, Int32)]
+        _ arguments: [String], environment: [String: String], folder: String?, descriptors: [(Descriptor, Int32)],
+        entrance: GroupEntrance? = nil
     ) throws -> Child {
         guard let program = arguments.first else { throw BerthError(.internalError, "there is nothing to start") }
         let variables = environment.map { "\($0.key)=\($0.value)" }.sorted()
@@ -22,7 +25,11 @@ final class Child: Sendable {
         var pid: pid_t = 0
         let result = withCStrings(arguments) { argv in
             withCStrings(variables) { envp in
-                berth_spawn(&pid, program, argv, envp, folder, mappings, Int32(mappings.count), 1)
+                let count = Int32(mappings.count)
+                guard let entrance else { return berth_spawn(&pid, program, argv, envp, folder, mappings, count, 1) }
+                return entrance.with {
+                    berth_spawn_inside(&pid, program, argv, envp, folder, mappings, count, 1, $0)
+                }
             }
         }
         withExtendedLifetime(descriptors) {}

@@ -13,16 +13,20 @@ public final class EmbeddedSandbox: Sandbox {
     /// The folder of the app inside.
     public let appFolder: String
     let envd: EnvdClient
+    let folder: SandboxFolder
+    let vitals: Vitals
     private let home: String
     private let lanes: ControlLanes
     private let root: Descriptor
 
-    init(state: SandboxState, folder: SandboxFolder, root: Descriptor, client: CurlClient) {
+    init(state: SandboxState, folder: SandboxFolder, vitals: Vitals, root: Descriptor, client: CurlClient) {
+        self.folder = folder
+        self.vitals = vitals
         id = state.id
         port = state.port
         isolation = state.isolation
         home = folder.home
-        appFolder = state.isolation == .namespaces ? SandboxSpecification.appFolder : folder.app
+        appFolder = state.isolation.sharesHost ? folder.app : SandboxSpecification.appFolder
         self.root = root
         // The path stays short through the descriptor, and differs for each sandbox, so that no connection is mixed up.
         let socket = "\(state.id)/\(SandboxFolder.socketName)"
@@ -34,7 +38,7 @@ public final class EmbeddedSandbox: Sandbox {
 
     /// The target under `namespaces`; under `process` the copy below the home folder, or the source itself.
     public func path(of mount: SandboxSpecification.Mount) -> String {
-        guard isolation == .process else { return mount.target }
+        guard isolation.sharesHost else { return mount.target }
         return MountRules.place(of: mount, home: home) ?? mount.source
     }
 
@@ -61,6 +65,10 @@ public final class EmbeddedSandbox: Sandbox {
     /// - Throws: `PortRefused`; `unreachable` when the agent does not give a connection within 2 s.
     public func connect(port: Int) async throws -> Int32 {
         guard (1...65_535).contains(port) else { throw BerthError(.sandbox, "\(port) is not a port") }
+        if isPaused {
+            throw BerthError(.unreachable, "the sandbox \(id) is paused", suggestion: "resume it first")
+        }
+        if isolation == .landlock { return try await connectFromHost(port: port) }
         return try await lanes.connect("\(port)", refusal: PortRefused(port: port))
     }
 

@@ -49,6 +49,14 @@ public struct LocalEngine: Sendable {
                     milliseconds: nil)
             }
         }
+        if isolation == .landlock {
+            let trial = LandlockTrial.cached(agent)
+            guard trial.works else {
+                return RungReport(
+                    isolation: isolation, works: false, detail: trial.detail, suggestion: trial.suggestion,
+                    milliseconds: nil)
+            }
+        }
         let id = UUID().uuidString.filter { $0 != "-" }.lowercased()
         let folder = FileManager.default.temporaryDirectory.appending(path: "berth-probe-\(id)").path
         let provider = LocalProvider(folder: folder, agent: agent, isolation: isolation, client: client)
@@ -71,8 +79,11 @@ public struct LocalEngine: Sendable {
 
     private static func detail(_ isolation: Isolation) -> String {
         switch isolation {
-        case .namespaces: "a sandbox with namespaces of its own starts, and its agent answers"
-        case .process: "a plain process starts, and its agent answers; it is not isolated"
+        case .namespaces: "own namespaces and network, no capabilities, system calls filtered"
+        case .landlock:
+            "a plain process, but \(LandlockTrial.coverage()) of the host are out of reach; no capabilities, system calls "
+                + "filtered"
+        case .process: "a plain process that sees all of your files; no capabilities, system calls filtered"
         }
     }
 }

@@ -14,10 +14,9 @@ extension LocalProvider {
         try MountRules.check(SandboxSpecification(id: id, labels: labels, mounts: models))
         let folder = sandboxFolder(id)
         return try await Blocking.run {
-            guard var state = try folder.state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
-            state.labels = labels
-            try folder.update(state)
-            guard state.isolation == .namespaces else {
+            guard let state = try folder.state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
+            try folder.change { $0.labels = labels }
+            guard !state.isolation.sharesHost else {
                 _ = try MountRules.copyIntoHome(models, home: folder.home)
                 return [:]
             }

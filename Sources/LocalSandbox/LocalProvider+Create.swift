@@ -19,6 +19,7 @@ extension LocalProvider {
         let id = specification.id
         try MountRules.check(specification)
         let isolation = try await chosenIsolation()
+        try isolation.require(specification.minimumIsolation)
         guard withShared({ $0.busy.insert(id).inserted }) else {
             throw BerthError(.conflict, "the sandbox \(id) is being made already")
         }
@@ -46,15 +47,18 @@ extension LocalProvider {
 
     /// Makes the folder with the intent written in it.
     private func begin(_ specification: SandboxSpecification, _ isolation: Isolation) throws -> SandboxState {
+        let enforcement = enforcement(isolation)
+        try enforcement.check(specification.limits)
         _ = try rootDescriptor()
-        let port = isolation == .process ? try reservePort(specification.id) : specification.port
+        let port = isolation.sharesHost ? try reservePort(specification.id) : specification.port
+        let group = SandboxGroup(bases: enforcement.groups.bases, engine: folder, id: specification.id)
         let state = SandboxState(
             id: specification.id, labels: specification.labels, isolation: isolation, port: port,
-            boot: ProcessTable.boot, process: nil)
+            boot: ProcessTable.boot, process: nil, limits: specification.limits, group: group)
         do {
             try sandboxFolder(specification.id).make(state)
         } catch {
-            if isolation == .process { withShared { $0.ports[specification.id] = nil } }
+            if isolation.sharesHost { withShared { $0.ports[specification.id] = nil } }
             throw error
         }
         return state
@@ -73,6 +77,7 @@ extension LocalProvider {
             guard complete.process != nil else {
                 throw BerthError(.sandbox, "the sandbox \(state.id) ended at once: \(folder.launchLog())")
             }
+            try self.limit(complete)
             try folder.update(complete)
         }
         try Task.checkCancellation()
@@ -92,6 +97,9 @@ extension LocalProvider {
                 "the socket of sandbox \(state.id) cannot be made"))
         let log = try Descriptor(
             opening: "\(folder.path)/\(SandboxFolder.logName)", flags: O_WRONLY | O_CREAT | O_EXCL | O_APPEND)
+        let limits = state.limits ?? SandboxLimits()
+        try state.group?.make(limits)
+        let entrance = try state.group?.entrance()
         var descriptors = [(log, 1 as Int32), (log, 2), (listener, BubblewrapCommand.listenerNumber)]
         let child: Child
         switch state.isolation {
@@ -103,28 +111,36 @@ extension LocalProvider {
             try MountRules.makeMountPoints(specification.mounts, home: folder.home)
             let info = try Descriptor(
                 opening: "\(folder.path)/\(SandboxFolder.infoName)", flags: O_WRONLY | O_CREAT | O_EXCL)
-            descriptors.append((info, BubblewrapCommand.infoNumber))
+            let filter = Descriptor(
+                try check(berth_filter_file(BERTH_FILTER_COMMON), "no filter of system calls for sandbox \(state.id)"))
+            descriptors += [(info, BubblewrapCommand.infoNumber), (filter, BubblewrapCommand.filterNumber)]
             let arguments = BubblewrapCommand(program: bubblewrap).arguments(
                 folder: folder, agent: agent, hostname: hostname,
                 environment: Self.environment(state.id, home: BubblewrapCommand.home), mounts: specification.mounts,
                 agentArguments: Self.agentArguments(state.id, home: BubblewrapCommand.home))
             // bubblewrap's own environment can be read inside, at /proc/1/environ.
             child = try Child.spawn(
-                arguments, environment: [ProcessTable.marker: state.id], folder: "/", descriptors: descriptors)
-        case .process:
-            try makeFolder("\(folder.path)/tmp", mode: 0o700)
-            if try MountRules.copyIntoHome(specification.mounts, home: folder.home) {
-                announce("without namespaces, model files are copied into the sandbox")
-            }
-            var environment = Self.environment(state.id, home: folder.home)
-            environment["TMPDIR"] = "\(folder.path)/tmp"
-            let arguments =
-                [agent] + Self.agentArguments(state.id, home: folder.home)
-                + ["--allow-host-paths", "--env", "TMPDIR=\(folder.path)/tmp"]
-            child = try Child.spawn(arguments, environment: environment, folder: folder.home, descriptors: descriptors)
+                arguments, environment: [ProcessTable.marker: state.id], folder: "/", descriptors: descriptors,
+                entrance: entrance)
+        case .process, .landlock:
+            child = try spawnOnSharedHost(
+                state, specification, environment: Self.environment(state.id, home: folder.home),
+                agentArguments: Self.agentArguments(state.id, home: folder.home), descriptors: descriptors,
+                entrance: entrance)
         }
         withShared { $0.children[state.id] = child }
         return child
+    }
+
+    /// Sets the limits of the agent, which has started nobody yet.
+    func limit(_ state: SandboxState) throws {
+        let limits = state.limits ?? SandboxLimits()
+        let enforcement = enforcement(state.isolation)
+        guard enforcement.needsAgent(limits) else { return }
+        guard let agent = SandboxProcesses(folder: sandboxFolder(state.id), state: state).agent else {
+            throw BerthError(.sandbox, "the agent of sandbox \(state.id) cannot be found to be limited")
+        }
+        try enforcement.apply(limits, to: agent.pid)
     }
 
     private static let searchPath = "/usr/local/bin:/usr/bin:/bin"
@@ -200,7 +216,7 @@ extension LocalProvider {
     private func storedPorts() throws -> [Int] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return names.filter(SandboxFolder.isValid).compactMap { id in
-            guard let state = try? sandboxFolder(id).state(), state.isolation == .process else { return nil }
+            guard let state = try? sandboxFolder(id).state(), state.isolation.sharesHost else { return nil }
             return state.port
         }
     }

@@ -8,6 +8,7 @@ extension LocalProvider {
     func remove(_ id: String) async throws {
         let child = withShared { $0.children[id] }
         let limit = Self.endTimeout
+        await disks.stop(id)
         try await Blocking.run {
             let folder = self.sandboxFolder(id)
             try Self.endProcesses(id, folder, child, limit: limit)
@@ -17,6 +18,7 @@ extension LocalProvider {
         withShared {
             $0.children[id] = nil
             $0.ports[id] = nil
+            $0.vitals[id] = nil
         }
     }
 
@@ -28,10 +30,21 @@ extension LocalProvider {
         let state = try? folder.state()
         // A process number is only believed together with its start time, and within the boot that it was written in.
         let recorded = state.flatMap { $0.boot == ProcessTable.boot ? $0.process : nil }
+        // A state that cannot be read tells no group; its name is known, as is where it would have been made.
+        let group =
+            state.map(\.group)
+            ?? SandboxGroup(bases: ControlGroups.cached().bases, engine: folder.root, id: folder.id)
+        group?.kill()
         child?.kill()
         while true {
-            let roots = [recorded, folder.reportedInit()].compactMap { $0 }
-            let members = ProcessTable.members(of: id, roots: roots).filter { $0.identity.pid != getpid() }
+            let members: [ProcessEntry]
+            if let group, state != nil, group.isThere {
+                // Nobody leaves a group by himself, which spares a look at every process of the machine.
+                members = group.members.compactMap { ProcessTable.entry($0) }.filter { !$0.isDead }
+            } else {
+                let roots = [recorded, folder.reportedInit()].compactMap { $0 }
+                members = ProcessTable.members(of: id, roots: roots).filter { $0.identity.pid != getpid() }
+            }
             if members.isEmpty { break }
             let left = deadline - .now
             guard left > .zero else {
@@ -41,6 +54,7 @@ extension LocalProvider {
             kill(members.map(\.identity), limit: left)
         }
         _ = child?.wait(limit: deadline - .now)
+        try group?.remove(until: deadline)
     }
 
     /// Kills processes and waits for their end.

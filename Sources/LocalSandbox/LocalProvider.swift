@@ -26,6 +26,9 @@ public final class LocalProvider: SandboxProvider {
     let client: CurlClient
     let announce: @Sendable (String) -> Void
     let bubblewrap: String?
+    let disks = DiskWatch()
+    /// What holds the limits of sandboxes of an isolation; may try it out, and so take its time.
+    let enforcement: @Sendable (Isolation) -> LimitEnforcement
     private let wanted: Isolation?
     private let shared = Locked(Shared())
 
@@ -41,6 +44,8 @@ public final class LocalProvider: SandboxProvider {
         var ports: [String: Int] = [:]
         /// Sandboxes that are being removed.
         var ending: [String: Task<Void, any Error>] = [:]
+        /// What is known of the sandboxes that somebody here holds.
+        var vitals: [String: Vitals] = [:]
     }
 
     /// Creates a provider; nothing is touched before the first call.
@@ -62,20 +67,24 @@ public final class LocalProvider: SandboxProvider {
 
     init(
         folder: String, agent: String, isolation: Isolation?, client: CurlClient,
-        announce: @escaping @Sendable (String) -> Void, bubblewrap: String?
+        announce: @escaping @Sendable (String) -> Void, bubblewrap: String?,
+        enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached
     ) {
         self.folder = folder.count > 1 && folder.hasSuffix("/") ? String(folder.dropLast()) : folder
         self.agent = agent
         self.client = client
         self.announce = announce
         self.bubblewrap = bubblewrap
+        self.enforcement = enforcement
         wanted = isolation
     }
 
     /// What was seen working; under `process` mounts are the host's own paths, which nothing protects.
     public func capabilities() async throws -> SandboxCapabilities {
         let isolation = try await chosenIsolation()
-        return SandboxCapabilities(isolation: isolation, mounts: true, ownNetwork: isolation == .namespaces)
+        let enforced = try await Blocking.run { self.enforcement(isolation).enforced }
+        return SandboxCapabilities(
+            isolation: isolation, mounts: true, ownNetwork: !isolation.sharesHost, enforced: enforced)
     }
 
     /// The sandboxes in the folder, dead or alive; those of another boot are dead.
@@ -83,11 +92,14 @@ public final class LocalProvider: SandboxProvider {
         try await Blocking.run {
             guard let entries = try? FileManager.default.contentsOfDirectory(atPath: self.folder) else { return [] }
             for name in entries where name.hasPrefix(SandboxFolder.draftPrefix) { self.sweepDraft(name) }
+            self.sweepGroups()
             return entries.filter(SandboxFolder.isValid).sorted().compactMap { id in
                 let folder = self.sandboxFolder(id)
                 do {
                     guard let state = try folder.state() else { return nil }
-                    return SandboxRecord(id: id, labels: state.labels, isAlive: Self.process(of: state, folder) != nil)
+                    return SandboxRecord(
+                        id: id, labels: state.labels, isAlive: Self.process(of: state, folder) != nil,
+                        isPaused: state.paused != nil)
                 } catch {
                     // Ours by its place and unreadable, as after a power cut: it serves nobody and can be removed.
                     let labels = SandboxLabels(deployment: "", nonce: "", rollout: "")
@@ -110,18 +122,24 @@ public final class LocalProvider: SandboxProvider {
             return (state, process)
         }
         let sandbox = try sandbox(state)
-        do {
-            try await sandbox.envd.checkHealth(timeout: Self.adoptTimeout)
-        } catch let error as BerthError {
-            throw BerthError(.notFound, "the agent of sandbox \(id) does not answer", cause: error)
+        // A paused one stays so: its agent answers once it is resumed.
+        if !sandbox.isPaused {
+            do {
+                try await sandbox.envd.checkHealth(timeout: Self.adoptTimeout)
+            } catch let error as BerthError {
+                throw BerthError(.notFound, "the agent of sandbox \(id) does not answer", cause: error)
+            }
         }
         if state.process == nil {
             // The control plane ended between the start and writing it down.
-            var complete = state
-            complete.process = process
-            try folder.update(complete)
+            try await Blocking.run {
+                var complete = state
+                complete.process = process
+                try self.limit(complete)
+                try folder.change { $0.process = process }
+            }
         }
-        if state.isolation == .process { shared.withLock { $0.ports[id] = state.port } }
+        if state.isolation.sharesHost { shared.withLock { $0.ports[id] = state.port } }
         return sandbox
     }
 
@@ -173,21 +191,35 @@ extension LocalProvider {
     /// What a new sandbox gets; the strongest rung is found by trying, once.
     func chosenIsolation() async throws -> Isolation {
         if let isolation = wanted ?? withShared({ $0.isolation }) { return isolation }
-        let trial = try await Blocking.run { NamespaceTrial.cached(self.bubblewrap) }
-        let isolation: Isolation = trial.works ? .namespaces : .process
+        let (trial, confined) = try await Blocking.run {
+            let trial = NamespaceTrial.cached(self.bubblewrap)
+            return (trial, trial.works ? nil : LandlockTrial.cached(self.agent))
+        }
+        let isolation: Isolation = trial.works ? .namespaces : confined?.works == true ? .landlock : .process
         let isNew = withShared { shared in
             defer { shared.isolation = isolation }
             return shared.isolation == nil
         }
         if isNew, !trial.works {
-            announce("sandboxes are plain processes without isolation: \(trial.detail)")
+            let instead = confined?.works == true ? "processes behind Landlock" : "plain processes without isolation"
+            announce("sandboxes are \(instead): \(trial.detail)")
         }
         return isolation
     }
 
     /// The object for a sandbox whose agent listens.
     func sandbox(_ state: SandboxState) throws -> EmbeddedSandbox {
-        EmbeddedSandbox(state: state, folder: sandboxFolder(state.id), root: try rootDescriptor(), client: client)
+        let vitals = withShared { shared in
+            let vitals = shared.vitals[state.id] ?? Vitals(isPaused: state.paused != nil)
+            shared.vitals[state.id] = vitals
+            return vitals
+        }
+        let folder = sandboxFolder(state.id)
+        if let limit = state.limits?.disk {
+            disks.start(SandboxProcesses(folder: folder, state: state), limit: limit, vitals: vitals)
+        }
+        return EmbeddedSandbox(
+            state: state, folder: folder, vitals: vitals, root: try rootDescriptor(), client: client)
     }
 
     /// The process that a sandbox lives as long as; nil when it has ended.
@@ -200,6 +232,13 @@ extension LocalProvider {
         // The agent leads its session; what it started belongs to other ones or came later.
         let members = ProcessTable.members(of: state.id, roots: []).filter { $0.session == $0.identity.pid }
         return members.min { $0.identity.startTime < $1.identity.startTime }?.identity
+    }
+
+    /// Removes the control groups of sandboxes whose folder is gone.
+    private func sweepGroups() {
+        SandboxGroup.sweep(bases: ControlGroups.cached().bases, engine: folder) { id in
+            access(self.sandboxFolder(id).path, F_OK) == 0
+        }
     }
 
     /// Removes a folder that never became a sandbox, once it is old enough to be nobody's work in progress.

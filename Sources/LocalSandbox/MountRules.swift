@@ -56,13 +56,12 @@ enum MountRules {
     static func copyIntoHome(_ mounts: [SandboxSpecification.Mount], home: String) throws -> Bool {
         var copied = false
         for mount in mounts {
-            guard let place = place(of: mount, home: home) else { continue }
+            guard place(of: mount, home: home) != nil else { continue }
+            let place = String(mount.target.dropFirst(BubblewrapCommand.home.count))
             do {
-                try makeFolders((place as NSString).deletingLastPathComponent)
-                let source = URL(fileURLWithPath: mount.source).resolvingSymlinksInPath().path
-                try FileManager.default.copyItem(atPath: source, toPath: place)
-            } catch {
-                throw BerthError(.sandbox, "\(mount.source) cannot be copied into the sandbox", cause: error)
+                try HomeCopy.copy(mount.source, to: place, home: home)
+            } catch let error as BerthError {
+                throw BerthError(error.code, "\(mount.source) cannot be copied into the sandbox", cause: error)
             }
             copied = true
         }

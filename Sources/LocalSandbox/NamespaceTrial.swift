@@ -36,9 +36,11 @@ struct NamespaceTrial: Sendable {
         do {
             let output = Descriptor(
                 try check(berth_memory_file("berth-trial"), "no memory file for bubblewrap's output"))
+            let filter = Descriptor(
+                try check(berth_filter_file(BERTH_FILTER_COMMON), "no filter of system calls for bubblewrap"))
             let child = try Child.spawn(
                 BubblewrapCommand(program: bubblewrap).trial(), environment: [:], folder: "/",
-                descriptors: [(output, 2)])
+                descriptors: [(output, 2), (filter, BubblewrapCommand.trialFilterNumber)])
             let status = child.wait(limit: timeout)
             let duration = ContinuousClock.now - start
             guard let status else {
@@ -50,7 +52,8 @@ struct NamespaceTrial: Sendable {
             }
             if status == .exited(code: 0) {
                 return NamespaceTrial(
-                    works: true, detail: "bubblewrap builds user, mount, pid, net, ipc and uts namespaces",
+                    works: true,
+                    detail: "bubblewrap builds user, mount, pid, net, ipc and uts namespaces and a system call filter",
                     suggestion: nil, duration: duration)
             }
             let text = Self.text(output)
@@ -79,14 +82,15 @@ struct NamespaceTrial: Sendable {
                 + "or load an AppArmor profile for bwrap that has `userns,`"
         }
         return "user namespaces are blocked, as a container's seccomp profile does: start the container with "
-            + "--security-opt seccomp=unconfined, or use --isolation process"
+            + "--security-opt seccomp=unconfined, or set BERTH_ISOLATION=landlock"
     }
 
     private static func setting(_ name: String) -> String? {
         ProcessTable.read("/proc/sys/\(name)").map { String(decoding: $0.filter { $0 > 0x20 }, as: UTF8.self) }
     }
 
-    private static func text(_ output: Descriptor) -> String {
+    /// What was written, in one line.
+    static func text(_ output: Descriptor) -> String {
         var bytes = [UInt8](repeating: 0, count: 1024)
         let count = pread(output.number, &bytes, bytes.count, 0)
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)

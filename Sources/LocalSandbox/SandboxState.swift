@@ -2,6 +2,7 @@ import CPlatform
 import DeploymentCore
 import Foundation
 import Glibc
+import Sandboxes
 
 /// What is written beside a sandbox, so that a later control plane finds it.
 struct SandboxState: Codable, Sendable, Equatable {
@@ -14,6 +15,14 @@ struct SandboxState: Codable, Sendable, Equatable {
     var boot: String
     /// The process whose end is the sandbox's end: the init of its pid namespace, or the agent. nil until it answered.
     var process: ProcessIdentity?
+    /// What it was given; nil when nothing was asked for.
+    var limits: SandboxLimits?
+    /// Its control group, written down before it is made; nil where there is none.
+    var group: SandboxGroup?
+    /// How it was paused; nil while it runs.
+    var paused: FreezeMechanism?
+    /// Who was stopped by signals, and so is let go by them.
+    var stopped: [ProcessIdentity]?
 }
 
 /// The folder of one sandbox: `sandbox.json`, `agent.sock`, `home/`, `models/`, `etc/`, `info.json` and `launch.log`.
@@ -69,6 +78,20 @@ struct SandboxFolder: Sendable {
         try Self.write(try Self.encoded(state), to: draft)
         guard rename(draft, "\(path)/\(Self.stateName)") == 0 else {
             throw BerthError.system(errno, "the state of sandbox \(id) cannot be written")
+        }
+    }
+
+    /// Only one change of a state at a time, so that none is lost.
+    private static let changing = Locked(())
+
+    /// Changes the state as it is now.
+    ///
+    /// - Throws: `not_found` when there is no sandbox.
+    func change(_ body: (inout SandboxState) -> Void) throws {
+        try Self.changing.withLock { _ in
+            guard var state = try state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
+            body(&state)
+            try update(state)
         }
     }
 

@@ -51,7 +51,9 @@ final class OutputCapture: Sendable {
                     switch event {
                     case .stdout(let bytes): take(bytes, "out")
                     case .stderr(let bytes): take(bytes, "err")
-                    case .ended(let ending): return end(ending)
+                    case .ended(let ending):
+                        await tellLimits(of: sandbox)
+                        return end(ending)
                     }
                 }
             } catch {
@@ -67,8 +69,17 @@ final class OutputCapture: Sendable {
                 let isGone = (error as? BerthError)?.code == .notFound
                 guard isGone || attempts >= Self.resubscribeAttempts else { continue }
                 note("the sandbox went away")
+                await tellLimits(of: sandbox)
                 return end(nil)
             }
+        }
+    }
+
+    /// Says which limits the app ran into, where the reader of a failure finds it.
+    private func tellLimits(of sandbox: any Sandbox) async {
+        for limit in await sandbox.exceededLimits() {
+            note(limit.description)
+            state.withLock { $0.recent.append(limit.description) }
         }
     }
 

@@ -36,7 +36,9 @@ struct ReplicaLauncher: Sendable {
             specification: SandboxSpecification(
                 id: "",
                 labels: SandboxLabels(deployment: snapshot.record.deployment, nonce: "", rollout: "standby"),
-                mounts: environment.mounts, port: snapshot.manifest.server.port),
+                mounts: environment.mounts, port: snapshot.manifest.server.port,
+                limits: snapshot.manifest.resources ?? SandboxLimits(),
+                minimumIsolation: snapshot.manifest.isolation),
             manifest: snapshot.manifest, environment: environment)
     }
 

@@ -29,6 +29,8 @@ struct RolloutRunner: Sendable {
     /// Runs the rollout; returns the promotion (nil for a test that passed) and throws why it failed.
     func run(_ rollout: RolloutRecord, _ revision: RevisionRecord) async throws -> Promotion? {
         var snapshot = try Snapshot(revision)
+        // Before packages are installed for a sandbox that nobody wants.
+        try await workshop.provider.capabilities().isolation.require(snapshot.manifest.isolation)
         let environment = try await prepare(&snapshot, rollout)
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
         let output = launcher.makeOutput()
@@ -106,11 +108,7 @@ struct RolloutRunner: Sendable {
             )
         }
         let sandbox = place.sandbox
-        if sandbox.isolation == .process {
-            try reporter.notice(
-                "no isolation: the app runs as a plain process on port \(sandbox.port); `berth doctor` says what this "
-                    + "machine can do")
-        }
+        if let notice = Self.notice(of: sandbox) { try reporter.notice(notice) }
         _ = try await stage(.upload, of: rollout, key: sandboxID) {
             let (count, bytes) = try await launcher.upload(to: sandbox)
             return ((), StageOutcome(detail: "\(count) file\(count == 1 ? "" : "s"), \(ByteCount.text(bytes))"))
@@ -128,6 +126,17 @@ struct RolloutRunner: Sendable {
             throw FailureWithOutput(error: error, output: output.recent)
         }
         return replica
+    }
+
+    /// What the user has to know of a weak isolation.
+    private static func notice(of sandbox: any Sandbox) -> String? {
+        let way = "`berth doctor` says what this machine can do"
+        switch sandbox.isolation {
+        case .namespaces: return nil
+        case .landlock:
+            return "no namespaces: the app runs as a process behind Landlock on port \(sandbox.port); \(way)"
+        case .process: return "no isolation: the app runs as a plain process on port \(sandbox.port); \(way)"
+        }
     }
 
     // MARK: smoke, expose

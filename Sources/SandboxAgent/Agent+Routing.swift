@@ -1,34 +1,86 @@
 import DeploymentCore
 import E2BProtocol
+import Glibc
 
 extension Agent {
     /// Finds who answers a request: gives the taker of its body, or nil when it has been answered already.
     func route(_ head: RequestHead, on connection: Connection) -> (any BodySink)? {
-        guard isAllowed(head) else {
-            connection.fail(status: 401, message: "the access token is wrong")
+        if let refusal = access.refusal(head) {
+            connection.fail(status: 401, message: refusal)
             return nil
         }
-        guard head["content-encoding"].map({ $0.lowercased() == "identity" }) ?? true else {
-            connection.fail(status: 406, message: "compressed bodies are not supported")
+        let coding = head["content-encoding"]?.lowercased() ?? "identity"
+        guard coding == "identity" || coding == "gzip" && !(RemoteMethod(rawValue: head.path)?.isStreaming ?? false)
+        else {
+            connection.fail(status: 406, message: "bodies are taken as they are or as gzip")
             return nil
         }
+        guard let sink = sink(head, on: connection) else { return nil }
+        guard coding == "gzip" else { return sink }
+        do throws(Gzip.Malformed) {
+            return try InflatingBody(sink, connection: connection)
+        } catch {
+            sink.abandon()
+            connection.fail(status: 500, message: error.message)
+            return nil
+        }
+    }
+
+    private func sink(_ head: RequestHead, on connection: Connection) -> (any BodySink)? {
         switch (head.method, head.path) {
         case ("GET", "/health"): connection.respond(status: 204)
-        case ("GET", "/files"): FileDownload.answer(head, agent: self, on: connection)
-        case ("POST", "/files"): return FileUpload.begin(head, agent: self, on: connection)
+        case ("GET", "/metrics"): connection.respond(json: measure().json)
+        case ("GET", "/envs"):
+            connection.respond(json: .object(options.sharedEnvironment.mapValues { .string($0) }))
+        case ("POST", "/init"): return initialise(head, on: connection)
+        case ("GET", "/files"), ("POST", "/files"):
+            if let failure = refusal(ofUser: head.query["username"] ?? "") {
+                connection.fail(status: 401, message: failure.message)
+                return nil
+            }
+            if head.method == "POST" { return FileUpload.begin(head, agent: self, on: connection) }
+            FileDownload.answer(head, agent: self, on: connection)
+        case ("POST", "/files/compose"): return FileComposition.begin(agent: self, on: connection)
         case ("GET", "/berth/listeners"): connection.respond(json: listeners())
         case ("POST", let path):
             if let method = RemoteMethod(rawValue: path) { return call(method, head, on: connection) }
-            connection.fail(status: 404, message: "no such path: \(path)")
-        case (_, "/health"), (_, "/files"), (_, "/berth/listeners"):
+            fallthrough
+        default:
+            guard Self.paths.contains(head.path) else {
+                connection.fail(status: 404, message: "no such path: \(head.path)")
+                return nil
+            }
             connection.fail(status: 405, message: "\(head.path) does not know \(head.method)")
-        default: connection.fail(status: 404, message: "no such path: \(head.path)")
         }
         return nil
     }
 
-    /// Who may call; the folder of the socket decides so far, and a token would be compared here.
-    private func isAllowed(_ head: RequestHead) -> Bool { true }
+    private static let paths: Set<String> = [
+        "/health", "/metrics", "/envs", "/init", "/files", "/files/compose", "/berth/listeners",
+    ]
+
+    /// In the host's own namespaces only what was started here counts.
+    private func measure() -> AgentMetrics {
+        guard options.allowsHostPaths else { return metrics.measure(folder: options.home) { _ in true } }
+        let all = Dictionary(SystemProcess.all().map { ($0.pid, $0) }) { first, _ in first }
+        return metrics.measure(folder: options.home) { process in
+            process.pid == getpid() || processes.owner(of: process, among: all) != nil
+        }
+    }
+
+    /// Why nobody can act as a user; nil for the one there is, or none.
+    func refusal(ofUser name: String) -> ConnectError? {
+        name.isEmpty || name == options.user
+            ? nil : ConnectError(.unauthenticated, "user '\(name)' does not exist here")
+    }
+
+    static func parse(unary bytes: [UInt8]) throws(ConnectError) -> JSONValue {
+        do {
+            return try JSONValue(parsing: bytes)
+        } catch {
+            throw ConnectError(.invalidArgument, "the body is not JSON: \(error)")
+        }
+    }
 
     private func call(_ method: RemoteMethod, _ head: RequestHead, on connection: Connection) -> (any BodySink)? {
         let mediaType = method.isStreaming ? "application/connect+json" : "application/json"
@@ -68,12 +120,7 @@ extension Agent {
             }
             return message
         }
-        guard !bytes.isEmpty else { return [:] }
-        do {
-            return try JSONValue(parsing: bytes)
-        } catch {
-            throw ConnectError(.invalidArgument, "the body is not JSON: \(error)")
-        }
+        return bytes.isEmpty ? [:] : try parse(unary: bytes)
     }
 
     /// Basic authentication names the user to act as; there is only one.
@@ -84,8 +131,7 @@ extension Agent {
             return ConnectError(.unauthenticated, "the authorization header is malformed")
         }
         let name = String(decoding: pair.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
-        return name.isEmpty || name == options.user
-            ? nil : ConnectError(.unauthenticated, "user '\(name)' does not exist here")
+        return refusal(ofUser: name)
     }
 
     private func answer(
@@ -98,9 +144,7 @@ extension Agent {
             try processes.connect(try ConnectRequest(json: json).process, CallOptions(head), on: connection)
         case .processList: connection.respond(json: processes.list().json)
         case .processSendInput:
-            let request = try SendInputRequest(json: json)
-            try processes.find(request.process).write(request.input)
-            connection.respond(json: [:])
+            try sendInput(try SendInputRequest(json: json), on: connection)
         case .processSendSignal:
             try processes.signal(try SendSignalRequest(json: json))
             connection.respond(json: [:])
@@ -108,14 +152,33 @@ extension Agent {
             try processes.find(try CloseStdinRequest(json: json).process).closeStandardInput()
             connection.respond(json: [:])
         case .processUpdate:
-            _ = try processes.find(try UpdateRequest(json: json).process)
-            throw ConnectError(.unimplemented, "the process has no terminal to resize")
+            let request = try UpdateRequest(json: json)
+            let process = try processes.find(request.process)
+            if let terminal = request.terminal { try process.resize(terminal) }
+            connection.respond(json: [:])
         case .processStreamInput: throw ConnectError(.internal, "a stream of input has no body to wait for")
         case .filesystemStat, .filesystemMakeDir, .filesystemMove, .filesystemListDir, .filesystemRemove:
             connection.respond(json: try FilesystemService(options: options).answer(method, json))
-        case .filesystemWatchDir, .filesystemCreateWatcher, .filesystemGetWatcherEvents, .filesystemRemoveWatcher:
-            throw ConnectError(.unimplemented, "watching folders is not supported")
+        case .filesystemWatchDir:
+            try watches.stream(try WatchRequest(json: json), try CallOptions(head), on: connection)
+        case .filesystemCreateWatcher:
+            connection.respond(json: try watches.create(try WatchRequest(json: json)).json)
+        case .filesystemGetWatcherEvents:
+            connection.respond(json: try watches.takeEvents(try WatcherReference(json: json)).json)
+        case .filesystemRemoveWatcher:
+            try watches.remove(try WatcherReference(json: json))
+            connection.respond(json: [:])
         }
+    }
+}
+
+extension Agent {
+    /// Answers once the process has taken most of what waits, so that a writer is no faster than its reader.
+    private func sendInput(_ request: SendInputRequest, on connection: Connection) throws(ConnectError) {
+        let process = try processes.find(request.process)
+        try process.write(request.input)
+        guard let input = try? process.openInput(), input.isFull else { return connection.respond(json: [:]) }
+        input.whenRoom { [weak connection] in connection?.respond(json: [:]) }
     }
 }
 

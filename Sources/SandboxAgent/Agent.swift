@@ -9,10 +9,14 @@ public final class Agent {
     /// Open connections; the longest idle ones make room.
     static let connectionLimit = 512
 
-    let options: AgentOptions
+    private(set) var options: AgentOptions
+    var access = AccessRules()
+    let metrics = MetricsProbe()
     let loop = EventLoop()
     let processes: ProcessTable
+    let watches: WatchTable
     private let listener: Listener
+    private var egress: EgressBridge?
     private var connections: [ObjectIdentifier: (connection: Connection, number: Int)] = [:]
     private var acceptedCount = 0
     private var isEnding = false
@@ -22,6 +26,7 @@ public final class Agent {
         self.options = options
         listener = Listener(descriptor: options.listener)
         processes = ProcessTable(loop: loop, options: options)
+        watches = WatchTable(loop: loop, options: options)
     }
 
     /// Serves until SIGTERM.
@@ -39,16 +44,28 @@ public final class Agent {
         let agent = Agent(options: options)
         agent.listener.whenReady = { [unowned agent] in agent.acceptAll() }
         let source = SignalSource(descriptor: signals) { [unowned agent] in agent.handle(signal: $0) }
+        if let egress = options.egress {
+            agent.egress = EgressBridge(path: egress.path, port: egress.port, loop: agent.loop)
+            guard agent.egress != nil else {
+                complain("cannot listen on port \(egress.port)")
+                return 1
+            }
+        }
         agent.loop.add(agent.listener)
         agent.loop.add(source)
         agent.loop.run { !agent.isDone }
         return 0
     }
 
+    /// Goes on with other options.
+    func adopt(_ options: AgentOptions) {
+        self.options = options
+        processes.options = options
+        watches.options = options
+    }
+
     private func acceptAll() {
-        while true {
-            let descriptor = berth_accept(listener.descriptor)
-            guard descriptor >= 0 else { return }
+        while let descriptor = listener.accept(loop) {
             if connections.count >= Self.connectionLimit { closeOldestIdle() }
             acceptedCount += 1
             let connection = Connection(descriptor: descriptor, agent: self)
@@ -93,18 +110,6 @@ public final class Agent {
     }
 }
 
-/// The listening socket.
-private final class Listener: EventSource {
-    let descriptor: Int32
-    var whenReady: () -> Void = {}
-
-    init(descriptor: Int32) { self.descriptor = descriptor }
-
-    var interest: Int16 { .readable }
-
-    func ready(_ events: Int16) { whenReady() }
-}
-
 /// Signals, as descriptors deliver them.
 private final class SignalSource: EventSource {
     let descriptor: Int32
@@ -130,10 +135,16 @@ public func agentMain(_ arguments: [String]) -> Int32 {
     case .version:
         print("berth-agent \(Agent.version)")
         return 0
+    case .wallsTrial:
+        return Walls.trial()
     case .wrong(let message):
         Agent.complain(message)
         return 2
     case .serve(let options):
+        if let failure = options.walls?.raise() {
+            Agent.complain(failure)
+            return 1
+        }
         return Agent.run(options)
     }
 }

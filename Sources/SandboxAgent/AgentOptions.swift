@@ -12,6 +12,10 @@ public struct AgentOptions: Sendable, Equatable {
     public var allowsHostPaths = false
     /// Variables for every process.
     public var environment: [String: String] = [:]
+    /// Variables for every process that the owner has set since, over those.
+    public var sharedEnvironment: [String: String] = [:]
+    /// The way out: connections to the port in here are passed on to the unix socket at the path. nil is none.
+    public var egress: Egress?
     /// How long a subscriber may leave its output waiting, in milliseconds.
     public var stallLimit: Int64 = 10_000
     /// How long the result of a process is kept after its end, in milliseconds.
@@ -19,9 +23,28 @@ public struct AgentOptions: Sendable, Equatable {
     /// The time between SIGTERM and SIGKILL at the agent's end, in milliseconds.
     public var terminationGrace: Int64 = 2000
 
+    /// What the agent puts around itself first; nil where bubblewrap did.
+    public var walls: Walls?
+
+    /// The way out of the sandbox.
+    public struct Egress: Sendable, Equatable {
+        /// The unix socket of the host, as it is found in here.
+        public var path: String
+        /// The port of 127.0.0.1 in here.
+        public var port: Int
+
+        /// Creates a way.
+        public init(path: String, port: Int) {
+            self.path = path
+            self.port = port
+        }
+    }
+
     /// What the arguments ask for.
     public enum Command: Sendable, Equatable {
         case version
+        /// Trying whether the walls can be put up here.
+        case wallsTrial
         case serve(AgentOptions)
         /// The arguments are wrong, and how.
         case wrong(String)
@@ -38,6 +61,7 @@ public struct AgentOptions: Sendable, Equatable {
     /// Reads the arguments, without the program's name.
     public static func parse(_ arguments: [String]) -> Command {
         if arguments == ["--version"] { return .version }
+        if arguments == ["--walls-trial"] { return .wallsTrial }
         var values: [String: String] = [:]
         var options = AgentOptions(listener: -1, home: "")
         var rest = arguments[...]
@@ -47,7 +71,12 @@ public struct AgentOptions: Sendable, Equatable {
                 continue
             }
             guard let value = rest.popFirst() else { return .wrong("\(name) has no value") }
-            if name == "--env" {
+            if name == "--walls" {
+                guard let kind = Walls.Kind(rawValue: value) else { return .wrong("unknown walls \(value)") }
+                options.walls = Walls(kind: kind)
+            } else if options.walls?.take(name, value) == true {
+                continue
+            } else if name == "--env" {
                 let parts = value.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                 guard parts.count == 2, !parts[0].isEmpty else { return .wrong("--env needs NAME=VALUE") }
                 options.environment[String(parts[0])] = String(parts[1])
@@ -59,6 +88,15 @@ public struct AgentOptions: Sendable, Equatable {
     }
 
     private mutating func apply(_ values: [String: String]) -> Command {
+        var values = values
+        let path = values.removeValue(forKey: "--egress-socket")
+        let port = values.removeValue(forKey: "--egress-port").map { UInt16($0) ?? 0 }
+        if path != nil || port != nil {
+            guard let path, path.hasPrefix("/"), let port, port > 0 else {
+                return .wrong("--egress-socket needs an absolute path, and --egress-port beside it")
+            }
+            egress = Egress(path: path, port: Int(port))
+        }
         for (name, value) in values {
             switch name {
             case "--listen-fd": listener = Int32(value) ?? -1

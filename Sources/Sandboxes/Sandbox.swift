@@ -36,6 +36,27 @@ public protocol Sandbox: Sendable {
 
     /// Who listens inside on TCP, and whether it is a process we started.
     func listeners() async throws -> [Listener]
+
+    /// What it uses now.
+    func statistics() async throws -> SandboxStatistics
+
+    /// The limits that it ran into so far; the reason to tell when its app was killed.
+    func exceededLimits() async -> [ExceededLimit]
+
+    /// Whether it is paused, by this control plane or an earlier one.
+    var isPaused: Bool { get }
+
+    /// Freezes every process, the agent's too, and gives its memory back where that can be done; again is no error.
+    ///
+    /// Until `resume()` nothing inside answers: open connections stall, `connect(port:)` is refused with `unreachable`, and
+    /// a probe of its health says nothing. `statistics()` and `destroy` go on working.
+    func pause() async throws
+
+    /// Lets a paused sandbox go on; one that is not paused is no error.
+    func resume() async throws
+
+    /// The agent inside, for requests that are passed on to it as they are; nil where there is none.
+    var agent: EnvdClient? { get }
 }
 
 /// Nobody listens on the port.
@@ -115,18 +136,23 @@ public protocol SandboxProcess: Sendable {
     var pid: Int { get }
     /// Output in its order, then one `.ended`; fails with `unreachable` when the sandbox goes away. One consumer.
     var events: AsyncThrowingStream<SandboxProcessEvent, any Error> { get }
-    /// Writes to the terminal, or else to standard input, waiting while the process does not read.
-    func write(_ bytes: [UInt8]) async throws
-    /// Ends the input.
-    func closeInput() async throws
-    /// Resizes the terminal.
-    func resize(_ size: TerminalSize) async throws
     /// Sends a signal to the process and its group.
     func signal(_ signal: Int32) async throws
+    /// Writes to the terminal, or else to standard input, waiting while the process does not read.
+    ///
+    /// - Throws: `not_found` once it has ended, `sandbox` when its input is closed or was never open.
+    func write(_ bytes: [UInt8]) async throws
+    /// Ends the input: an end of file for standard input, the character for it (0x04) for a terminal.
+    func closeInput() async throws
+    /// Resizes the terminal.
+    ///
+    /// - Throws: `not_found` once it has ended, `sandbox` when it has no terminal.
+    func resize(_ size: TerminalSize) async throws
 }
 
 /// What a process does.
 public enum SandboxProcessEvent: Sendable, Equatable {
+    /// Standard output, or what appears on the terminal.
     case stdout([UInt8])
     case stderr([UInt8])
     case ended(ExitStatus)

@@ -41,12 +41,15 @@ public struct SandboxCapabilities: Sendable, Equatable, Codable {
     public var mounts: Bool
     /// Whether every sandbox has its own loopback, so that all can listen on the same port.
     public var ownNetwork: Bool
+    /// Which limits hold, and how a sandbox is paused.
+    public var enforced: EnforcedLimits
 
     /// Creates capabilities.
-    public init(isolation: Isolation, mounts: Bool, ownNetwork: Bool) {
+    public init(isolation: Isolation, mounts: Bool, ownNetwork: Bool, enforced: EnforcedLimits = .nothing) {
         self.isolation = isolation
         self.mounts = mounts
         self.ownNetwork = ownNetwork
+        self.enforced = enforced
     }
 }
 
@@ -60,16 +63,25 @@ public struct SandboxSpecification: Sendable, Equatable {
     public var mounts: [Mount]
     /// The port that the app wants; without a network of its own the sandbox is given another one.
     public var port: Int
+    /// What it may use; a limit that is asked for and cannot be enforced fails the creation.
+    public var limits: SandboxLimits
+    /// The weakest isolation that will do; nil takes what the provider gives.
+    public var minimumIsolation: Isolation?
 
     /// Where the app's folder is inside, absolute; mounts that belong into it have targets beneath.
     public static let appFolder = "/home/user/app"
 
     /// Creates a specification.
-    public init(id: String, labels: SandboxLabels, mounts: [Mount] = [], port: Int = Manifest.Server.defaultPort) {
+    public init(
+        id: String, labels: SandboxLabels, mounts: [Mount] = [], port: Int = Manifest.Server.defaultPort,
+        limits: SandboxLimits = SandboxLimits(), minimumIsolation: Isolation? = nil
+    ) {
         self.id = id
         self.labels = labels
         self.mounts = mounts
         self.port = port
+        self.limits = limits
+        self.minimumIsolation = minimumIsolation
     }
 
     /// A host folder or file, read-only inside.
@@ -95,11 +107,14 @@ public struct SandboxRecord: Sendable, Equatable, Codable {
     public var labels: SandboxLabels
     /// Whether its first process is alive.
     public var isAlive: Bool
+    /// Whether it is paused: its agent does not answer before it is resumed.
+    public var isPaused: Bool
 
     /// Creates a record.
-    public init(id: String, labels: SandboxLabels, isAlive: Bool) {
+    public init(id: String, labels: SandboxLabels, isAlive: Bool, isPaused: Bool = false) {
         self.id = id
         self.labels = labels
         self.isAlive = isAlive
+        self.isPaused = isPaused
     }
 }

@@ -14,6 +14,7 @@ import Testing
                 [
                     RenderedFile(path: "fastapi/one/template.json", contents: "{\"summary\": \"\", \(files)}"),
                     RenderedFile(path: "flask/one/template.json", contents: "{\"summary\": \"\", \(files)}"),
+                    RenderedFile(path: "standby/standby.py", contents: ""),
                     RenderedFile(path: "own/template.json", contents: "{\"summary\": \"\", \(files)}"),
                     RenderedFile(path: "a.stencil", contents: text),
                 ], to: folder)

@@ -21,14 +21,14 @@ import Testing
         }
     }
 
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func appThatNeverListensIsToldThatNobodyDoes(_ rung: Isolation) async throws {
         try await refusal(
             PlainApp(port: nil), rung, status: 13, saying: "the app runs, but nothing listened on port ",
             "within 3 s", "version 1 starts", "listen on $PORT")
     }
 
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func appThatListensElsewhereIsToldWhere(_ rung: Isolation) async throws {
         // The port is the kernel's choice, so that two tests never meet on one.
         let prologue = """
@@ -46,14 +46,14 @@ import Testing
         }
     }
 
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func healthWithoutALoadedModelIsNoHealth(_ rung: Isolation) async throws {
         try await refusal(
             PlainApp(isLoaded: false), rung, status: 14,
             saying: "GET /health answers, but $.model_loaded: expected true, got false", "health.expect")
     }
 
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func answerThatIsOffByATenthIsShownBesideTheExpectedOne(_ rung: Isolation) async throws {
         try await refusal(
             PlainApp(expectedSum: 6.4), rung, status: 15, saying: "a sum: 200 in ", "$.sum: expected 6.4, got 6.5",
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func appThatEndsOnImportIsShownItsTraceback(_ rung: Isolation) async throws {
         try await refusal(
             PlainApp(prologue: "import not_installed_anywhere"), rung, status: 13,
@@ -76,7 +76,7 @@ import Testing
             "ModuleNotFoundError: No module named 'not_installed_anywhere'", set: "health.startup_timeout=20s")
     }
 
-    @Test(.timeLimit(.minutes(10)), arguments: Isolation.allCases)
+    @Test(.timeLimit(.minutes(10)), arguments: Machine.outerRungs)
     func modelThatDoesNotLoadIsShownItsTraceback(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             try cli.copy("manifests", "Examples")
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func failedRevisionLeavesTheTrafficWhereItWas(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             let manifest = try PlainApp().write(cli)
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func secondRolloutOfANameIsRefusedAndTheFirstCanBeCancelled(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             let manifest = try PlainApp(port: nil).write(cli)
@@ -132,7 +132,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Isolation.allCases, [SIGINT, SIGTERM])
+    @Test(arguments: Machine.outerRungs, [SIGINT, SIGTERM])
     func interruptedDeployUndoesEverything(_ rung: Isolation, _ signal: Int32) async throws {
         try await CLI.with(rung) { cli in
             let deploy = try cli.start(["deploy", try PlainApp(port: nil).write(cli)])

@@ -7,7 +7,7 @@ import Testing
 @Suite struct CrashTests {
     #if DEBUG
         /// Kills the control plane at one place of a second rollout, and looks at what the next one makes of it.
-        @Test(.timeLimit(.minutes(15)), arguments: CrashPoint.allCases, Isolation.allCases)
+        @Test(.timeLimit(.minutes(15)), arguments: CrashPoint.allCases, Machine.outerRungs)
         func controlPlaneKilledAtAnyPlaceOfARolloutRecovers(_ point: CrashPoint, _ rung: Isolation) async throws {
             try await CLI.with(rung) { cli in
                 let manifest = try PlainApp().write(cli)
@@ -50,7 +50,7 @@ import Testing
         }
     #endif
 
-    @Test(.timeLimit(.minutes(15)), arguments: Isolation.allCases)
+    @Test(.timeLimit(.minutes(15)), arguments: Machine.outerRungs)
     func killedControlPlaneIsFollowedByOneThatAdoptsTheSandbox(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             let first = try await cli.serve()
@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(15)), arguments: Isolation.allCases)
+    @Test(.timeLimit(.minutes(15)), arguments: Machine.outerRungs)
     func sandboxesThatWereTakenDownComeBackWithTheNextControlPlane(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             try await cli.succeed("deploy", try PlainApp().write(cli))
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(15)), arguments: Isolation.allCases)
+    @Test(.timeLimit(.minutes(15)), arguments: Machine.outerRungs)
     func appThatEndsWhileItServesIsStartedAgain(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             try await cli.succeed("deploy", try PlainApp().write(cli))

@@ -112,7 +112,7 @@ struct Example: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func outputOfEachRevisionIsKeptApartAndFollowed(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             let manifest = try PlainApp(prologue: "print('to stderr', file=__import__('sys').stderr)").write(cli)
@@ -136,7 +136,7 @@ struct Example: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test(.timeLimit(.minutes(15)), arguments: Isolation.allCases)
+    @Test(.timeLimit(.minutes(15)), arguments: Machine.outerRungs)
     func appWithUploadsAndAKeyIsServedByItsOwnRules(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             try cli.copy("Examples")

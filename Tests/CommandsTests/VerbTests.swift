@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 @Suite struct VerbTests {
-    @Test(arguments: Isolation.allCases)
+    @Test(arguments: Machine.outerRungs)
     func testReportsAndLeavesNothingBesideWhatServes(_ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             let manifest = try PlainApp().write(cli)
@@ -174,7 +174,11 @@ import Testing
             #expect(text.status == (checks.contains { $0.verdict == .bad } ? 12 : 0), "\(text.all)")
             #expect(json.status == text.status)
             let names = checks.map(\.name)
-            #expect(names == ["home", "isolation namespaces", "isolation process", "uv", "python", "templates"])
+            #expect(
+                names == [
+                    "home", "isolation namespaces", "isolation landlock", "isolation process", "uv", "python",
+                    "templates",
+                ])
             for check in checks { #expect(text.stdout.contains("\(check.name): \(check.finding)")) }
             let broken = try await cli("doctor", environment: ["BERTH_AGENT": "/nonexistent/agent"])
             #expect(broken.status == 12)

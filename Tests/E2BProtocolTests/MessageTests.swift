@@ -25,6 +25,25 @@ import Testing
         try expectRoundTrip(ProcessListResponse(processes: [.init(config: config, pid: 7, tag: nil)]))
     }
 
+    @Test func controlAndWatchMessagesSurvive() throws {
+        let entry = EntryInfo(name: "f", type: .file, path: "/f", metadata: ["a": "b"])
+        try expectRoundTrip(WatchRequest(path: "/x", recursive: true, includeEntry: true, allowNetworkMounts: true))
+        for type in FileEventType.allCases { try expectRoundTrip(FilesystemEvent(name: "a/b", type: type)) }
+        try expectRoundTrip(WatchDirResponse.event(.init(name: "f", type: .create, entry: entry)))
+        try expectRoundTrip(WatchDirResponse.start)
+        try expectRoundTrip(WatchDirResponse.keepalive)
+        try expectRoundTrip(WatcherReference(watcherID: "w"))
+        try expectRoundTrip(WatcherEventsResponse(events: [.init(name: ".", type: .remove)]))
+        try expectRoundTrip(WrittenFile(name: "f", path: "/f", metadata: ["a": "b"]))
+        try expectRoundTrip(ComposeRequest(sources: ["a", "b"], destination: "c", user: "u"))
+        try expectRoundTrip(
+            InitRequest(
+                environment: ["A": "b"], accessToken: "t", timestamp: Timestamp(seconds: 5), defaultUser: "u",
+                defaultWorkdir: "/w"))
+        #expect(throws: ConnectError.self) { try WatchDirResponse(json: [:]) }
+        #expect(throws: ConnectError.self) { try FilesystemEvent(json: ["type": "EVENT_TYPE_NONE"]) }
+    }
+
     @Test func eventsSurviveAndTheirFramesAreTheSame() throws {
         let events: [ProcessEvent] = [
             .start(pid: 4), .standardOutput([]), .standardOutput(Array(0...255)), .standardError([10]), .terminal([1]),

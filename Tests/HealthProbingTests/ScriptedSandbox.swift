@@ -14,6 +14,7 @@ final class ScriptedSandbox: Sandbox {
         var connectFailure: BerthError?
         var listeners: Result<[Listener], BerthError> = .success([])
         var connects = 0
+        var isPaused = false
     }
 
     private let state = Locked(State())
@@ -30,6 +31,11 @@ final class ScriptedSandbox: Sandbox {
     func fail(connecting error: BerthError?) { state.withLock { $0.connectFailure = error } }
     func list(_ listeners: Result<[Listener], BerthError>) { state.withLock { $0.listeners = listeners } }
     var connects: Int { state.withLock { $0.connects } }
+
+    var isPaused: Bool {
+        get { state.withLock(\.isPaused) }
+        set { state.withLock { $0.isPaused = newValue } }
+    }
 
     func connect(port: Int) async throws -> Int32 {
         let state = state.withLock { state in

@@ -154,8 +154,8 @@ private func script(_ text: String, in folder: String) throws -> String {
         defer { client.close() }
         let engine = LocalEngine(agent: try #require(Machine.agent), client: client)
         let reports = await engine.probe()
-        #expect(reports.map(\.isolation) == [.namespaces, .process])
-        #expect(reports.map(\.works) == [Machine.trial.works, true], "\(reports)")
+        #expect(reports.map(\.isolation) == [.namespaces, .landlock, .process])
+        #expect(reports.map(\.works) == [Machine.trial.works, Machine.confinement?.works, true], "\(reports)")
         for report in reports where report.works { print("rung \(report.isolation): \(report.milliseconds ?? -1) ms") }
     }
 }

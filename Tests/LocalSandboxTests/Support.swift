@@ -21,7 +21,9 @@ enum Machine {
     static let trial = NamespaceTrial.cached(BubblewrapCommand.find())
     static let hasPython = access("/usr/bin/python3", X_OK) == 0
     /// The rungs that can be tested here.
-    static let rungs: [Isolation] = trial.works ? [.process, .namespaces] : [.process]
+    static let rungs: [Isolation] =
+        [.process] + (confinement?.works == true ? [.landlock] : []) + (trial.works ? [.namespaces] : [])
+    static let confinement = agent.map { LandlockTrial.cached($0) }
 }
 
 /// Skips what needs namespaces, with the reason that the trial found.
@@ -37,12 +39,15 @@ struct Engine: Sendable {
     let client: CurlClient
     private let ids = Locked<[String]>([])
 
-    init(folder: String, isolation: Isolation, agent: String, client: CurlClient, bubblewrap: String?) {
+    init(
+        folder: String, isolation: Isolation, agent: String, client: CurlClient, bubblewrap: String?,
+        enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached
+    ) {
         self.folder = folder
         self.client = client
         provider = LocalProvider(
             folder: folder, agent: agent, isolation: isolation, client: client, announce: { _ in },
-            bubblewrap: bubblewrap)
+            bubblewrap: bubblewrap, enforcement: enforcement)
     }
 
     /// A second provider on the same folder, as a restarted control plane has.
@@ -72,6 +77,7 @@ struct Engine: Sendable {
 /// Runs `body` with an engine, destroys what it made and checks that nothing is left.
 func withEngine(
     _ isolation: Isolation, agent: String? = Machine.agent, bubblewrap: String? = BubblewrapCommand.find(),
+    enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached,
     _ body: (Engine) async throws -> Void
 ) async throws {
     let agent = try #require(agent)
@@ -79,7 +85,9 @@ func withEngine(
         let client = CurlClient()
         defer { client.close() }
         let folder = (parent.hasSuffix("/") ? String(parent.dropLast()) : parent) + "/sandboxes"
-        let engine = Engine(folder: folder, isolation: isolation, agent: agent, client: client, bubblewrap: bubblewrap)
+        let engine = Engine(
+            folder: folder, isolation: isolation, agent: agent, client: client, bubblewrap: bubblewrap,
+            enforcement: enforcement)
         do {
             try await body(engine)
         } catch {

@@ -125,13 +125,4 @@ import Testing
             }
         }
     }
-
-    @Test func watchingIsUnimplemented() async throws {
-        try await withAgent { agent in
-            let connection = try agent.connect()
-            #expect(try call(connection, "CreateWatcher", ["path": "/"]).0 == 501)
-            try connection.open("filesystem.Filesystem/WatchDir", ["path": "/"])
-            #expect(try connection.nextEvent() == .over("unimplemented"))
-        }
-    }
 }

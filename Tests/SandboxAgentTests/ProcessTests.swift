@@ -86,15 +86,6 @@ import Testing
         }
     }
 
-    @Test func terminalsAreUnimplemented() async throws {
-        try await withAgent { agent in
-            let connection = try agent.connect()
-            try connection.open(
-                "process.Process/Start", ["process": ["cmd": "sh"], "pty": ["size": ["cols": 80, "rows": 24]]])
-            #expect(try connection.nextEvent() == .over("unimplemented"))
-        }
-    }
-
     @Test func inputIsWrittenAndClosed() async throws {
         try await withAgent { agent in
             let connection = try agent.connect()

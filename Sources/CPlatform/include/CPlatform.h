@@ -5,5 +5,7 @@
 #include "agent.h"
 // Not spawn.h, which would hide the system header of this name from everyone who searches this folder.
 #include "berth_spawn.h"
+#include "groups.h"
+#include "walls.h"
 
 #endif

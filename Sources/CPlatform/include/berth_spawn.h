@@ -63,6 +63,9 @@ int berth_rename_new(const char *from, const char *to);
 /// Whether `bytes` contains `wanted`: 1 or 0.
 int berth_contains(const void *bytes, size_t length, const void *wanted, size_t wanted_length);
 
+/// A blocking TCP connection to a port of 127.0.0.1 or else of ::1, made within `milliseconds`.
+int berth_loopback_connect(int port, int milliseconds);
+
 /// A TCP port of 127.0.0.1 that nobody uses at this moment, or a negative errno.
 int berth_free_port(void);
 

@@ -10,7 +10,7 @@ struct ControlPlaneClient: Sendable {
     let endpoint: Endpoint
     let token: String
 
-    private var base: String { "http://\(Configuration.host):\(endpoint.apiPort)/v1" }
+    var base: String { "http://\(Configuration.host):\(endpoint.apiPort)/v1" }
 
     func server() async throws -> ServerResource { try await get("server") }
 
@@ -107,7 +107,7 @@ struct ControlPlaneClient: Sendable {
 
     // MARK: requests
 
-    private func get<Value: Decodable>(_ path: String) async throws -> Value { try decode(try await send("GET", path)) }
+    func get<Value: Decodable>(_ path: String) async throws -> Value { try decode(try await send("GET", path)) }
 
     private func post<Value: Codable>(_ path: String, _ value: Value) async throws -> Value {
         try decode(try await send("POST", path, body: .bytes(try encode(value))))
@@ -115,7 +115,7 @@ struct ControlPlaneClient: Sendable {
 
     private func encode(_ value: some Encodable) throws -> [UInt8] { Array(try JSONEncoder().encode(value)) }
 
-    private func decode<Value: Decodable>(_ reply: HTTPReply) throws -> Value {
+    func decode<Value: Decodable>(_ reply: HTTPReply) throws -> Value {
         do {
             return try JSONDecoder().decode(Value.self, from: Data(reply.body))
         } catch {
@@ -133,7 +133,7 @@ struct ControlPlaneClient: Sendable {
             transport: .network(.loopback))
     }
 
-    private func send(
+    func send(
         _ method: String, _ path: String, body: HTTPRequest.Body = .none, timeout: Duration? = .seconds(60)
     ) async throws -> HTTPReply {
         let reply = try await curl.send(request(method, path, body: body, timeout: timeout), limit: 16 << 20)

@@ -1,3 +1,4 @@
+import DeploymentCore
 import Foundation
 
 /// Results on standard output.
@@ -8,8 +9,9 @@ enum Output {
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
-    /// Columns as wide as their widest cell.
+    /// Columns as wide as their widest cell; what an app or a sandbox put into a cell is only shown.
     static func table(_ rows: [[String]]) -> String {
+        let rows = rows.map { row in row.map { VisibleText.of($0).replacing("\n", with: " ") } }
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
         return rows.map { row in
@@ -27,6 +29,16 @@ enum Output {
         if milliseconds < 60_000 { return "\((milliseconds / 10).rounded() / 100) s" }
         let seconds = Int((milliseconds / 1_000).rounded())
         return "\(seconds / 60) min \(seconds % 60) s"
+    }
+
+    /// `512 B`, `1.4 kB`, `23.0 MB`; decimal units.
+    static func bytes(_ bytes: Int64) -> String {
+        var value = Double(bytes)
+        for unit in ["B", "kB", "MB", "GB"] {
+            if value < 1_000 { return unit == "B" ? "\(bytes) B" : "\((value * 10).rounded() / 10) \(unit)" }
+            value /= 1_000
+        }
+        return "\((value * 10).rounded() / 10) TB"
     }
 
     /// Local time for people: `2026-11-21 02:03:04`.

@@ -45,6 +45,12 @@ final class Progress: Sendable {
         tick()
     }
 
+    /// Takes the running step away.
+    func clear() {
+        state.withLock { $0.line = "" }
+        if style.isTerminal, !isQuiet { write("\r\u{1B}[K") }
+    }
+
     /// Draws the running step once more, with its time.
     func tick() {
         guard style.isTerminal, !isQuiet else { return }

@@ -15,19 +15,36 @@ struct StatusCommand: AsyncParsableCommand {
     @Flag(help: "Wait for the rollout that runs, and end with its exit code.")
     var wait = false
 
+    @Flag(
+        name: .shortAndLong, help: "Draw it anew, with what each uses, until Ctrl-C; once where there is no terminal.")
+    var watch = false
+
     func run() async throws {
         try await output.reporting {
             try await Connection.with(starting: false) { client in
                 if let name, wait { try await follow(name, client) }
-                let deployments =
-                    if let name { [try await client.deployment(name)] } else { try await client.deployments() }
+                if watch, !output.isJSON, Style.standardOutput.isTerminal {
+                    return try await LiveView.run { [name] in try await Self.watched(name, client) }
+                }
+                let deployments = try await Self.deployments(name, client)
                 if output.isJSON {
                     print(name == nil ? try Output.json(deployments) : try Output.json(deployments[0]))
                 } else {
-                    print(Self.text(deployments))
+                    print(watch ? try await Self.watched(name, client) : Self.text(deployments))
                 }
             }
         }
+    }
+
+    private static func deployments(_ name: String?, _ client: ControlPlaneClient) async throws -> [DeploymentResource]
+    {
+        if let name { [try await client.deployment(name)] } else { try await client.deployments() }
+    }
+
+    private static func watched(_ name: String?, _ client: ControlPlaneClient) async throws -> String {
+        let deployments = try await deployments(name, client)
+        guard !deployments.isEmpty else { return text(deployments) }
+        return text(deployments) + "\n\n" + TopCommand.text(try await client.statistics(name, samples: 0))
     }
 
     private func follow(_ name: String, _ client: ControlPlaneClient) async throws {
@@ -48,7 +65,9 @@ struct StatusCommand: AsyncParsableCommand {
                 Output.time(deployment.createdAt), deployment.url,
             ])
         }
-        let reasons = deployments.compactMap { deployment in deployment.reason.map { "\(deployment.name): \($0)" } }
+        let reasons = deployments.compactMap { deployment in
+            deployment.reason.map { "\(deployment.name): \(VisibleText.of($0))" }
+        }
         return ([Output.table(rows)] + reasons).joined(separator: "\n")
     }
 }
@@ -63,8 +82,13 @@ struct LogsCommand: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Go on with every new line.")
     var follow = false
 
-    @Option(name: [.customShort("n"), .long], help: "How many of the last lines to begin with.")
-    var tail = 100
+    @Option(
+        name: [.customShort("n"), .long],
+        help: "How many of the last lines to begin with; 100, or with --since all of them, when left out.")
+    var tail: Int?
+
+    @Option(help: ArgumentHelp("Only lines since then: 30s, 10m, 1h30m or 2d ago, or a date.", valueName: "time"))
+    var since: String?
 
     @Option(help: "A revision other than the one that serves.")
     var revision: Int?
@@ -74,9 +98,13 @@ struct LogsCommand: AsyncParsableCommand {
     func run() async throws {
         try await output.reporting {
             try await Connection.with(starting: false) { client in
-                let number = revision.map { "&revision=\($0)" } ?? ""
+                let now = Int64(Date().timeIntervalSince1970 * 1_000)
+                var query = ["follow=\(follow)"]
+                if let tail { query.append("tail=\(max(0, tail))") }
+                if let since { query.append("since=\(try TimeText.parse(since, now: now))") }
+                if let revision { query.append("revision=\(revision)") }
                 var lines = LogLines()
-                try await client.logs(name, query: "tail=\(max(0, tail))&follow=\(follow)\(number)") { bytes in
+                try await client.logs(name, query: query.joined(separator: "&")) { bytes in
                     let shown = output.isJSON ? try lines.json(bytes) : bytes
                     try FileHandle.standardOutput.write(contentsOf: Data(shown))
                 }

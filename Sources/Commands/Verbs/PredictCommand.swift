@@ -48,7 +48,9 @@ struct PredictCommand: AsyncParsableCommand {
                 method: "POST", url: url, headers: fields, body: .bytes(bytes), timeout: nil,
                 transport: .network(.loopback))
             let reply = try await client.curl.send(request, limit: Self.maximumBody)
-            print(String(decoding: reply.body, as: UTF8.self))
+            let answer = String(decoding: reply.body, as: UTF8.self)
+            // The app's answer: a terminal must not obey it, a pipe gets it as it is.
+            print(Style.standardOutput.isTerminal ? VisibleText.of(answer) : answer)
             guard reply.status < 400 else {
                 throw BerthError(.internalError, "\(name) answered \(reply.status)")
             }

@@ -25,6 +25,12 @@ public struct Manifest: Sendable, Equatable, Codable {
     /// Sandboxes kept ready for the next deploy or restart, whose process has imported what the app imports; nil, from a
     /// revision of an earlier version, is the default.
     public var standby: Int?
+    /// How much of the machine the app may use; nil leaves everything to the engine.
+    public var resources: SandboxLimits?
+    /// The weakest isolation that will do; nil takes the strongest that the machine has.
+    public var isolation: Isolation?
+    /// What happens when nobody asks for anything; nil is nothing.
+    public var idle: Idle?
 
     /// The sandboxes kept ready unless the manifest says otherwise.
     public static let defaultStandby = 1
@@ -34,7 +40,8 @@ public struct Manifest: Sendable, Equatable, Codable {
         name: String, model: Model = Model(), server: Server = Server(), python: String? = nil,
         requirements: Requirements = .none, env: [String: String] = [:], health: Health = Health(),
         predict: Predict = Predict(), smoke: [SmokeTest] = [], rollout: RolloutSettings = RolloutSettings(),
-        standby: Int? = nil
+        standby: Int? = Manifest.defaultStandby, resources: SandboxLimits? = nil, isolation: Isolation? = nil,
+        idle: Idle? = nil
     ) {
         self.name = name
         self.model = model
@@ -47,6 +54,9 @@ public struct Manifest: Sendable, Equatable, Codable {
         self.smoke = smoke
         self.rollout = rollout
         self.standby = standby
+        self.resources = resources
+        self.isolation = isolation
+        self.idle = idle
     }
 }
 
@@ -206,6 +216,17 @@ extension Manifest {
             self.path = path
             self.infoPath = infoPath
             self.timeout = timeout
+        }
+    }
+
+    /// What happens when nobody asks for anything.
+    public struct Idle: Sendable, Equatable, Codable {
+        /// The time without a request after which the sandbox is paused; the next request wakes it.
+        public var pauseAfter: Duration
+
+        /// Creates idle settings.
+        public init(pauseAfter: Duration) {
+            self.pauseAfter = pauseAfter
         }
     }
 

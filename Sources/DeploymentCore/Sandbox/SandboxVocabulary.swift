@@ -1,9 +1,15 @@
 /// How far a sandbox keeps its inhabitant from the machine; ordered from weakest to strongest.
 public enum Isolation: String, Sendable, Codable, CaseIterable, Comparable {
-    /// A plain process of the same user: a port of its own, nothing more. Announced, never silent.
+    /// A process of the same user without capabilities, behind a filter of system calls; it sees what the user sees.
+    /// Announced, never silent.
     case process
-    /// Own user, mount, pid, net, ipc and uts namespaces.
+    /// That, with Landlock: its own files and port, the system and its environment read-only, no connections.
+    case landlock
+    /// Own user, mount, pid, net, ipc and uts namespaces, no capabilities, a filter of system calls.
     case namespaces
+
+    /// Whether paths and ports inside are those of the host, so that every sandbox needs a port of its own.
+    public var sharesHost: Bool { self < .namespaces }
 
     /// The order of the ladder.
     public static func < (left: Isolation, right: Isolation) -> Bool {

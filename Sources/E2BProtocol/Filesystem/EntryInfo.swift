@@ -40,11 +40,14 @@ public struct EntryInfo: WireMessage, Equatable {
     public var modifiedTime: Timestamp?
     /// Where a link leads, resolved; nil for anything else.
     public var symlinkTarget: String?
+    /// What was noted about it when it was uploaded.
+    public var metadata: [String: String]
 
     /// Creates an entry.
     public init(
         name: String, type: FileType, path: String, size: Int64 = 0, mode: Int = 0, permissions: String = "",
-        owner: String = "", group: String = "", modifiedTime: Timestamp? = nil, symlinkTarget: String? = nil
+        owner: String = "", group: String = "", modifiedTime: Timestamp? = nil, symlinkTarget: String? = nil,
+        metadata: [String: String] = [:]
     ) {
         self.name = name
         self.type = type
@@ -56,6 +59,7 @@ public struct EntryInfo: WireMessage, Equatable {
         self.group = group
         self.modifiedTime = modifiedTime
         self.symlinkTarget = symlinkTarget
+        self.metadata = metadata
     }
 
     /// Reads the message.
@@ -70,6 +74,7 @@ public struct EntryInfo: WireMessage, Equatable {
         owner = try reader.string("owner")
         group = try reader.string("group")
         symlinkTarget = try reader.optionalString("symlinkTarget")
+        metadata = try reader.stringMap("metadata")
         if let text = try reader.optionalString("modifiedTime") {
             guard let time = Timestamp(text: text) else {
                 throw ConnectError(.invalidArgument, "entry.modifiedTime is not RFC 3339")
@@ -86,6 +91,7 @@ public struct EntryInfo: WireMessage, Equatable {
             "group": .string(group),
         ]
         if let modifiedTime { members["modifiedTime"] = .string(modifiedTime.text) }
+        if !metadata.isEmpty { members["metadata"] = .object(metadata.mapValues { .string($0) }) }
         if let symlinkTarget {
             members["symlinkTarget"] = .string(symlinkTarget)
             members["isSymlink"] = true

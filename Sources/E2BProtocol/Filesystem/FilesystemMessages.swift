@@ -106,11 +106,14 @@ public struct WrittenFile: WireMessage, Equatable {
     public var name: String
     /// The absolute path.
     public var path: String
+    /// What was noted about it.
+    public var metadata: [String: String]
 
     /// Creates an entry.
-    public init(name: String, path: String) {
+    public init(name: String, path: String, metadata: [String: String] = [:]) {
         self.name = name
         self.path = path
+        self.metadata = metadata
     }
 
     /// Reads the message.
@@ -118,8 +121,13 @@ public struct WrittenFile: WireMessage, Equatable {
         let reader = try MessageReader(json, "file")
         name = try reader.string("name")
         path = try reader.string("path")
+        metadata = try reader.stringMap("metadata")
     }
 
     /// The message as JSON.
-    public var json: JSONValue { ["name": .string(name), "path": .string(path), "type": "file"] }
+    public var json: JSONValue {
+        var members: [String: JSONValue] = ["name": .string(name), "path": .string(path), "type": "file"]
+        if !metadata.isEmpty { members["metadata"] = .object(metadata.mapValues { .string($0) }) }
+        return .object(members)
+    }
 }

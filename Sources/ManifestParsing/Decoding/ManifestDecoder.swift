@@ -17,7 +17,10 @@ struct ManifestDecoder {
             requirements: requirements(root["requirements"]), env: texts(root["env"]?.fields),
             health: health(root["health"]?.fields, server: server), predict: predict,
             smoke: smoke(root["smoke"]?.list ?? [], predict: predict), rollout: rollout(root["rollout"]?.fields),
-            standby: root["standby"]?.integer ?? Manifest.defaultStandby)
+            standby: root["standby"]?.integer ?? Manifest.defaultStandby,
+            resources: resources(root["resources"]?.fields),
+            isolation: root["isolation"]?.text.flatMap(Isolation.init),
+            idle: (root["idle"]?.fields?["pause_after"]?.duration).map { Manifest.Idle(pauseAfter: $0) })
         return app == nil ? nil : manifest
     }
 
@@ -59,6 +62,14 @@ struct ManifestDecoder {
                 "'health.timeout' (\(DurationText.write(health.timeout))) is longer than 'health.startup_timeout' "
                     + "(\(DurationText.write(health.startupTimeout)))", at: given[key]?.place ?? given.place)
         }
+    }
+
+    private func resources(_ given: Fields?) -> SandboxLimits? {
+        guard let given else { return nil }
+        return SandboxLimits(
+            memory: given["memory"]?.text.flatMap(SizeText.parse), cpu: given["cpu"]?.text.flatMap { Double($0) },
+            processes: given["processes"]?.integer, disk: given["disk"]?.text.flatMap(SizeText.parse),
+            openFiles: given["open_files"]?.integer)
     }
 
     private func predict(_ given: Fields?, server: Manifest.Server) -> Manifest.Predict {

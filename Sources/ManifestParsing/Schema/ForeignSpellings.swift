@@ -54,6 +54,13 @@ enum ForeignSpellings {
         "workdir": ("'server.working_directory'", "SkyServe"),
         "working_dir": ("'server.working_directory'", "Ray Serve"),
         "workingDir": ("'server.working_directory'", "Kubernetes"), "ignore": ("'server.exclude'", ""),
+        // The machine.
+        "limits": ("'resources'", "Kubernetes"), "requests": ("'resources'", "Kubernetes"),
+        "vm": ("'resources'", "Fly"),
+        "cpus": ("'resources.cpu'", "Docker"), "mem_limit": ("'resources.memory'", "Docker"),
+        "memory_mb": ("'resources.memory'", "Fly"), "num_cpus": ("'resources.cpu'", "Ray Serve"),
+        "disk_size": ("'resources.disk'", "SkyServe"), "pids_limit": ("'resources.processes'", "Docker"),
+        "ulimits": ("'resources.open_files'", "Docker"), "nofile": ("'resources.open_files'", "Docker"),
         // Predictions, tests, traffic.
         "predict_endpoint": ("'predict.path'", "Truss"), "api_path": ("'predict.path'", "LitServe"),
         "response_timeout": ("'predict.timeout'", "Kamal"), "request_timeout_s": ("'predict.timeout'", "Ray Serve"),
@@ -83,10 +90,10 @@ enum ForeignSpellings {
     private static let kubernetes = "this looks like a Kubernetes resource; a manifest starts with 'name' and 'model'"
 
     private static let notYet: Set<String> = [
-        "resources", "secrets", "secret", "replicas", "network", "idle", "provider", "project", "workers",
+        "secrets", "secret", "replicas", "network", "provider", "project", "workers",
         "concurrency", "queue", "batch", "batching", "cache", "strategy", "bake", "auto_rollback", "canary", "rollback",
         "system_packages", "volumes", "scaling", "autoscaling", "autoscaling_config", "min_replicas", "max_replicas",
-        "minReplicas", "maxReplicas", "num_replicas", "cpu", "memory", "disk", "labels", "schedule", "webhooks", "auth",
+        "minReplicas", "maxReplicas", "num_replicas", "labels", "schedule", "webhooks", "auth",
         "rate_limits", "gateway", "sandbox", "runtime_env", "max_batch_size", "logging",
     ]
 }

@@ -41,12 +41,20 @@ public enum ManifestSchema {
         Key(
             "env", .dictionary(.scalar(.environmentValue), keys: .environmentName, limit: maximumEntries),
             "Environment variables of the app; numbers and booleans are passed as written"),
+        Key(
+            "resources", .mapping(resourceKeys),
+            "How much of the machine the app may use; refused where it cannot be enforced"),
         Key("health", .mapping(healthKeys), "How health is proven, before and after traffic moves"),
         Key("predict", .mapping(predictKeys), "How predictions are reached"),
         Key(
             "smoke", .list(.mapping(smokeKeys), limit: maximumSmokeTests),
             "Predictions with known answers that must hold before traffic moves"),
         Key("rollout", .mapping(rolloutKeys), "How traffic moves from one revision to the next"),
+        Key(
+            "isolation", .choice(Isolation.allCases.map(\.rawValue)),
+            "The weakest isolation that will do: process, landlock or namespaces; the deploy fails where the machine has "
+                + "less. Without it the strongest that works"),
+        Key("idle", .mapping(idleKeys), "What happens when nobody asks for anything"),
         Key(
             "standby", .integer(0...maximumStandby), default: .integer(Int64(Manifest.defaultStandby)),
             "Sandboxes kept ready with the app's imports done, so that a redeploy or restart takes milliseconds"),
@@ -101,6 +109,12 @@ public enum ManifestSchema {
         Key(
             "drain", .duration(.zero ... .seconds(3600)), default: duration(Manifest.RolloutSettings().drain),
             "How long requests in flight may take on the old revision before they are cut")
+    ]
+
+    static let idleKeys: [Key] = [
+        Key(
+            "pause_after", .duration(.seconds(1) ... .seconds(30 * 86_400)), isRequired: true,
+            "The time without a request after which the sandbox is paused; the next request wakes it")
     ]
 
     static func duration(_ value: Duration) -> JSONValue { .string(DurationText.write(value)) }

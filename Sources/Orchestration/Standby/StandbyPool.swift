@@ -3,17 +3,15 @@ import Sandboxes
 
 /// The standbys of all deployments: made in the background, taken by whoever starts a replica.
 actor StandbyPool {
-    private enum State {
-        case preparing(Task<Void, Never>)
-        case ready(Standby)
-    }
-
     private struct Entry {
         let recipe: StandbyRecipe
         let order: Int
         /// Told what goes wrong.
         let note: @Sendable (String) -> Void
-        var state: State
+        /// There once it is ready.
+        var standby: Standby?
+        /// Prepares it, and freezes it when nobody comes.
+        var task: Task<Void, Never>?
     }
 
     private let provider: any SandboxProvider
@@ -26,6 +24,9 @@ actor StandbyPool {
     private let readyCount = Locked<[String: Int]>([:])
     private var count = 0
     private var isClosed = false
+
+    /// How long a standby waits before it is frozen and its memory given back.
+    static let idleTime = Duration.seconds(60)
 
     /// - Parameter limit: the most standbys of all deployments together; the oldest make room for new ones.
     init(provider: any SandboxProvider, program: [UInt8], limit: Int, clock: any Clock<Duration>) {
@@ -40,19 +41,20 @@ actor StandbyPool {
 
     private static func readyCount(_ entries: some Sequence<Entry>) -> [String: Int] {
         entries.reduce(into: [:]) { counts, entry in
-            if case .ready = entry.state { counts[entry.recipe.deployment, default: 0] += 1 }
+            if entry.standby != nil { counts[entry.recipe.deployment, default: 0] += 1 }
         }
     }
 
     /// A standby that is ready for the recipe; it belongs to the caller then.
-    func take(_ recipe: StandbyRecipe) -> Standby? {
-        let ready = entries.compactMap { id, entry -> (id: String, order: Int, standby: Standby)? in
-            guard entry.recipe == recipe, case .ready(let standby) = entry.state else { return nil }
-            return (id, entry.order, standby)
-        }
-        guard let oldest = ready.min(by: { $0.order < $1.order }) else { return nil }
-        entries[oldest.id] = nil
-        return oldest.standby
+    func take(_ recipe: StandbyRecipe) async -> Standby? {
+        let ready = entries.filter { $0.value.recipe == recipe && $0.value.standby != nil }
+        guard let oldest = ready.min(by: { $0.value.order < $1.value.order }) else { return nil }
+        entries[oldest.key] = nil
+        oldest.value.task?.cancel()
+        await oldest.value.task?.value
+        // One that does not wake up is found out by whoever uses it.
+        if let standby = oldest.value.standby, standby.sandbox.isPaused { try? await standby.sandbox.resume() }
+        return oldest.value.standby
     }
 
     /// Begins to prepare what is missing to `wanted` standbys of the recipe, and removes the deployment's others.
@@ -93,7 +95,9 @@ actor StandbyPool {
                 ) { [provider, program] in
                     try await Standby.prepare(recipe, id: id, program: program, names: names, provider: provider)
                 }
-                entries[id]?.state = .ready(standby)
+                entries[id]?.standby = standby
+                guard (try? await clock.sleep(for: Self.idleTime, tolerance: nil)) != nil else { return }
+                try? await standby.sandbox.pause()
             } catch {
                 // Taken out by somebody else, it is theirs to destroy.
                 guard entries.removeValue(forKey: id) != nil else { return }
@@ -101,15 +105,13 @@ actor StandbyPool {
                 note("no standby, the next start is a cold one: \(error)")
             }
         }
-        entries[id] = Entry(recipe: recipe, order: count, note: note, state: .preparing(task))
+        entries[id] = Entry(recipe: recipe, order: count, note: note, task: task)
     }
 
     private func remove(_ id: String) async {
         guard let entry = entries.removeValue(forKey: id) else { return }
-        if case .preparing(let task) = entry.state {
-            task.cancel()
-            await task.value
-        }
+        entry.task?.cancel()
+        await entry.task?.value
         do {
             try await uncancelled { [provider] in try await provider.destroy(id) }
         } catch {

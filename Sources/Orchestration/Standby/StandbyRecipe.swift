@@ -13,9 +13,10 @@ struct StandbyRecipe: Sendable, Equatable {
         self.specification = specification
         self.environment = environment
         // One thread per library unless the manifest says more: replicas share the machine, and pools multiply.
+        let threads = "\(manifest.resources?.cpu.map { max(1, Int($0.rounded(.up))) } ?? 1)"
         let defaults = [
-            "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
         ]
         variables = defaults.merging(manifest.env) { _, own in own }
     }

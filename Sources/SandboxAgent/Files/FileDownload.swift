@@ -10,10 +10,13 @@ final class FileDownload {
     private let descriptor: Int32
     private unowned let connection: Connection
     private var left: Int
+    /// What compresses the answer, whose length is then not known beforehand.
+    private let gzip: Gzip?
 
-    private init(descriptor: Int32, length: Int, connection: Connection) {
+    private init(descriptor: Int32, length: Int, gzip: Gzip?, connection: Connection) {
         self.descriptor = descriptor
         self.connection = connection
+        self.gzip = gzip
         left = length
     }
 
@@ -26,44 +29,69 @@ final class FileDownload {
         } catch {
             return connection.fail(status: 400, message: error.message)
         }
+        // A part is of the file as it is.
+        guard let coding = head["range"] == nil ? ContentCoding.accepted(head["accept-encoding"]) : .identity else {
+            return connection.fail(status: 406, message: "only gzip and identity are spoken here")
+        }
         let descriptor = berth_open_read(path)
         guard descriptor >= 0 else { return connection.failFile(-descriptor, path) }
         guard let status = FileStatus(descriptor: descriptor), status.isRegular else {
             close(descriptor)
             return connection.fail(status: 400, message: "'\(path)' is no file")
         }
-        let headers = [
-            ("Content-Type", "application/octet-stream"), ("Vary", "Accept-Encoding"),
+        let date = HTTPDate.text(status.modified.seconds)
+        var headers = [
+            ("Content-Type", "application/octet-stream"), ("Vary", "Accept-Encoding"), ("Last-Modified", date),
             ("Content-Disposition", "inline; filename=\"\(quoted(PathResolver.name(path)))\""),
         ]
-        guard status.size > 0 else { return answerUnsized(descriptor, headers, on: connection) }
-        begin(descriptor, size: Int(status.size), range: head["range"], headers, on: connection)
+        if coding == .gzip { headers.append(("Content-Encoding", "gzip")) }
+        guard status.size > 0 else { return answerUnsized(descriptor, coding, headers, on: connection) }
+        // A part of another version than the client has is of no use to it (RFC 9110, 13.1.5).
+        let range = head["if-range"].map { $0 == date } ?? true ? head["range"] : nil
+        begin(descriptor, size: Int(status.size), range: range, coding, headers, on: connection)
     }
 
-    private static func answerUnsized(_ descriptor: Int32, _ headers: [(String, String)], on connection: Connection) {
+    private static func answerUnsized(
+        _ descriptor: Int32, _ coding: ContentCoding, _ headers: [(String, String)], on connection: Connection
+    ) {
         defer { close(descriptor) }
         var bytes: [UInt8] = []
         while bytes.count < unsizedLimit, let part = readAvailable(descriptor, limit: partLimit), !part.isEmpty {
             bytes += part
         }
-        connection.respond(status: 200, headers: headers, body: bytes)
+        do throws(Gzip.Malformed) {
+            if coding == .gzip { bytes = try Gzip.compressed(bytes) }
+            connection.respond(status: 200, headers: headers, body: bytes)
+        } catch {
+            connection.fail(status: 500, message: error.message)
+        }
     }
 
     private static func begin(
-        _ descriptor: Int32, size: Int, range text: String?, _ headers: [(String, String)], on connection: Connection
+        _ descriptor: Int32, size: Int, range text: String?, _ coding: ContentCoding, _ headers: [(String, String)],
+        on connection: Connection
     ) {
-        var headers = headers + [("Accept-Ranges", "bytes")]
+        var headers = headers
+        if coding == .identity { headers.append(("Accept-Ranges", "bytes")) }
         guard let range = range(text, size: size) else {
             close(descriptor)
             return connection.respond(status: 416, headers: [("Content-Range", "bytes */\(size)")])
         }
+        var gzip: Gzip?
+        if coding == .gzip {
+            gzip = try? Gzip(inflates: false)
+            guard gzip != nil else {
+                close(descriptor)
+                return connection.fail(status: 500, message: "there is no memory left")
+            }
+        }
         lseek(descriptor, off_t(range.lowerBound), SEEK_SET)
         let isPart = range.count < size
         if isPart { headers.append(("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)")) }
-        let download = FileDownload(descriptor: descriptor, length: range.count, connection: connection)
+        let download = FileDownload(descriptor: descriptor, length: range.count, gzip: gzip, connection: connection)
         // The connection keeps the download as long as it sends it.
         connection.whenDrained = { download.fill() }
-        connection.begin(status: isPart ? 206 : 200, headers: headers, length: range.count)
+        connection.begin(status: isPart ? 206 : 200, headers: headers, length: gzip == nil ? range.count : nil)
         if connection.whenDrained != nil { download.fill() }
     }
 
@@ -74,8 +102,22 @@ final class FileDownload {
             return connection.close()
         }
         left -= part.count
-        connection.send(part)
-        if left == 0 { connection.finish() }
+        guard let gzip else {
+            connection.send(part)
+            if left == 0 { connection.finish() }
+            return
+        }
+        var compressed: [UInt8] = []
+        do throws(Gzip.Malformed) {
+            try gzip.process(part[...], finishes: left == 0) { compressed += $0 }
+        } catch {
+            return connection.close()
+        }
+        let isLast = left == 0
+        // What compresses well gives nothing to send, so that nothing would ask for more.
+        if !isLast, compressed.isEmpty { return fill() }
+        connection.sendChunk(compressed)
+        if isLast { connection.finishChunks() }
     }
 
     /// The one range asked for; all of it for none, several, or what is not understood. nil when it is outside.

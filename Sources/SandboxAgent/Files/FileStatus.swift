@@ -29,6 +29,10 @@ struct FileStatus {
     var isDirectory: Bool { format == S_IFDIR }
     var isRegular: Bool { format == S_IFREG }
     var isLink: Bool { format == S_IFLNK }
+    /// Whether both are of one file.
+    func isSame(as other: FileStatus) -> Bool {
+        status.st_dev == other.status.st_dev && status.st_ino == other.status.st_ino
+    }
     var size: Int64 { Int64(status.st_size) }
     var mode: Int { Int(status.st_mode & 0o777) }
     var userID: UInt32 { status.st_uid }

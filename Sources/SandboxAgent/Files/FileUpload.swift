@@ -5,9 +5,12 @@ import Glibc
 /// `POST /files`: one file as the body, or several as parts of a form, written to disk as they come.
 final class FileUpload: BodySink {
     private static let modeLimit: mode_t = 0o7777
+    /// Files in one form.
+    private static let partLimit = 10_000
     private unowned let connection: Connection
     private let options: AgentOptions
     private let mode: mode_t?
+    private let metadata: [String: String]
     /// The path in the query; a form's parts may bring their own.
     private let path: String?
     private var form: MultipartParser?
@@ -16,11 +19,13 @@ final class FileUpload: BodySink {
     private var isRefused = false
 
     private init(
-        connection: Connection, options: AgentOptions, mode: mode_t?, path: String?, form: MultipartParser?
+        connection: Connection, options: AgentOptions, mode: mode_t?, metadata: [String: String], path: String?,
+        form: MultipartParser?
     ) {
         self.connection = connection
         self.options = options
         self.mode = mode
+        self.metadata = metadata
         self.path = path
         self.form = form
     }
@@ -34,6 +39,13 @@ final class FileUpload: BodySink {
             }
             mode = value
         }
+        let metadata: [String: String]
+        do {
+            metadata = try FileMetadata.requested(head)
+        } catch {
+            connection.fail(status: 400, message: error.message)
+            return nil
+        }
         let path = head.query["path"].flatMap { $0.isEmpty ? nil : $0 }
         switch head.mediaType {
         case "multipart/form-data":
@@ -41,14 +53,15 @@ final class FileUpload: BodySink {
                 connection.fail(status: 400, message: "the form has no boundary")
                 return nil
             }
-            return FileUpload(connection: connection, options: agent.options, mode: mode, path: path, form: form)
+            return FileUpload(
+                connection: connection, options: agent.options, mode: mode, metadata: metadata, path: path, form: form)
         case "application/octet-stream":
             guard let path else {
                 connection.fail(status: 400, message: "the query has no path")
                 return nil
             }
             let upload = FileUpload(
-                connection: connection, options: agent.options, mode: mode, path: path, form: nil)
+                connection: connection, options: agent.options, mode: mode, metadata: metadata, path: path, form: nil)
             return upload.open(path) ? upload : nil
         default:
             connection.fail(status: 415, message: "files come as application/octet-stream or multipart/form-data")
@@ -69,9 +82,13 @@ final class FileUpload: BodySink {
             refuse(status: 400, "two parts have the path '\(resolved)'")
             return false
         }
+        guard written.count < Self.partLimit else {
+            refuse(status: 400, "the form has more than \(Self.partLimit) files")
+            return false
+        }
         do {
-            current = try UploadedFile(path: resolved, mode: mode)
-            written.append(WrittenFile(name: PathResolver.name(resolved), path: resolved))
+            current = try UploadedFile(path: resolved, mode: mode, metadata: metadata)
+            written.append(WrittenFile(name: PathResolver.name(resolved), path: resolved, metadata: metadata))
             return true
         } catch {
             isRefused = true

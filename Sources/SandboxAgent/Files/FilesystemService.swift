@@ -39,7 +39,8 @@ struct FilesystemService {
             name: PathResolver.name(path), type: status.type, path: path, size: status.size,
             mode: status.mode, permissions: status.permissions(isLink: own.isLink), owner: names.user(status.userID),
             group: names.group(status.groupID), modifiedTime: status.modified,
-            symlinkTarget: own.isLink ? (Self.realPath(path) ?? path) : nil)
+            symlinkTarget: own.isLink ? (Self.realPath(path) ?? path) : nil,
+            metadata: status.isRegular ? FileMetadata.read(path) : [:])
     }
 
     private static func realPath(_ path: String) -> String? {
@@ -116,7 +117,7 @@ struct FilesystemService {
         return [:]
     }
 
-    private static func failure(_ error: Int32, _ path: String) -> ConnectError {
+    static func failure(_ error: Int32, _ path: String) -> ConnectError {
         let text = "'\(path)': \(errorText(error))"
         return switch error {
         case ENOENT: ConnectError(.notFound, text)

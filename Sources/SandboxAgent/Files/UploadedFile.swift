@@ -16,7 +16,9 @@ final class UploadedFile {
     }
 
     /// Creates or empties the file, and makes its folders.
-    init(path: String, mode: mode_t?) throws(Failure) {
+    ///
+    /// - Parameter metadata: replaces what was noted about the file.
+    init(path: String, mode: mode_t?, metadata: [String: String] = [:]) throws(Failure) {
         self.path = path
         let error = FilesystemService.makeFolders(PathResolver.folder(path))
         guard error == 0 else { throw Failure(error: error) }
@@ -24,8 +26,14 @@ final class UploadedFile {
         descriptor = berth_open_write(path, Self.defaultMode, &created)
         isNew = created != 0
         guard descriptor >= 0 else { throw Failure(error: -descriptor) }
-        if let mode, fchmod(descriptor, mode) != 0 {
+        // Of a new file always, so that no mask of ours changes it and watchers see the same sequence.
+        if let mode = mode ?? (isNew ? Self.defaultMode : nil), fchmod(descriptor, mode) != 0 {
             let error = errno
+            discard()
+            throw Failure(error: error)
+        }
+        guard !isNew || !metadata.isEmpty else { return }
+        if case let error = FileMetadata.replace(on: descriptor, with: metadata), error != 0 {
             discard()
             throw Failure(error: error)
         }

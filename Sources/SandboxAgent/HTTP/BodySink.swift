@@ -15,20 +15,25 @@ final class CollectedBody: BodySink {
     /// The longest body of a call, in bytes.
     static let limit = 4 << 20
     private var bytes: [UInt8] = []
+    private var isRefused = false
     private let then: (Result<[UInt8], ConnectError>) -> Void
 
     init(then: @escaping (Result<[UInt8], ConnectError>) -> Void) { self.then = then }
 
     func receive(_ part: ArraySlice<UInt8>) {
+        guard !isRefused else { return }
         guard bytes.count + part.count <= Self.limit else {
-            // The answer replaces this sink, so that it comes once.
+            isRefused = true
+            bytes = []
             return then(
                 .failure(ConnectError(.resourceExhausted, "the body exceeds the limit of \(Self.limit) bytes")))
         }
         bytes += part
     }
 
-    func complete() { then(.success(bytes)) }
+    func complete() {
+        if !isRefused { then(.success(bytes)) }
+    }
 
     func abandon() {}
 }

@@ -15,7 +15,7 @@ final class ManagedProcess {
 
     private let loop: EventLoop
     private let keepsReplay: Bool
-    private var replay = ReplayBuffer()
+    private var replay: ReplayBuffer
     private var subscriptions: [Subscription] = []
     private var pipes: [ProcessPipe] = []
     private var standardInput: StandardInput?
@@ -28,12 +28,20 @@ final class ManagedProcess {
         self.request = request
         self.keepsReplay = keepsReplay
         self.loop = loop
-        if let input = spawned.standardInput { standardInput = StandardInput(descriptor: input, loop: loop) }
+        let hasTerminal = request.terminal != nil
+        replay = ReplayBuffer(limit: hasTerminal ? ReplayBuffer.terminalLimit : ReplayBuffer.pipeLimit)
+        if let input = spawned.input { standardInput = StandardInput(descriptor: input, loop: loop) }
         pipes = [
-            ProcessPipe(descriptor: spawned.standardOutput, loop: loop, process: self) { .standardOutput($0) },
-            ProcessPipe(descriptor: spawned.standardError, loop: loop, process: self) { .standardError($0) },
+            ProcessPipe(descriptor: spawned.output, loop: loop, process: self) {
+                hasTerminal ? .terminal($0) : .standardOutput($0)
+            }
         ]
+        if let errors = spawned.errors {
+            pipes.append(ProcessPipe(descriptor: errors, loop: loop, process: self) { .standardError($0) })
+        }
     }
+
+    var hasTerminal: Bool { request.terminal != nil }
 
     var info: ProcessInfo { ProcessInfo(config: request.process, pid: Int(pid), tag: request.tag) }
 
@@ -44,11 +52,12 @@ final class ManagedProcess {
 
     func subscribe(_ subscription: Subscription, replays: Bool) {
         subscription.send(.start(pid: Int(pid)))
-        if replays { for event in replay.takeAll() { subscription.send(event) } }
+        // A terminal's last output is its screen, so everyone who comes gets it.
+        if replays { for event in hasTerminal ? replay.all : replay.takeAll() { subscription.send(event) } }
         if let end {
             subscription.send(.end(end))
             subscription.finish()
-        } else {
+        } else if !subscription.isFinished {
             subscriptions.append(subscription)
         }
     }
@@ -58,10 +67,8 @@ final class ManagedProcess {
     /// Hands output to the subscribers; what comes after the end has none.
     func publish(_ event: ProcessEvent, size: Int) {
         guard end == nil else { return }
-        if subscriptions.isEmpty {
-            if keepsReplay { replay.append(event, size: size) }
-            return
-        }
+        if hasTerminal || (keepsReplay && subscriptions.isEmpty) { replay.append(event, size: size) }
+        guard !subscriptions.isEmpty else { return }
         let frame = event.frame()
         for subscription in subscriptions { subscription.send(frame: frame) }
     }
@@ -88,16 +95,39 @@ final class ManagedProcess {
         if isSilent { whenSilent?() }
     }
 
-    func signalGroup(_ signal: Int32) { kill(-pid, signal) }
-
-    func write(_ input: ProcessInput) throws(ConnectError) {
-        guard case .standardInput(let bytes) = input else {
-            throw ConnectError(.internal, "the process has no terminal")
-        }
-        try openInput().write(bytes)
+    /// Signals the group, and with SIGKILL also those who have left it but not the session, as a shell's jobs do.
+    func signalGroup(_ signal: Int32) {
+        kill(-pid, signal)
+        if signal == SIGKILL { SystemProcess.killSession(pid) }
     }
 
-    func closeStandardInput() throws(ConnectError) { try openInput().closeWhenWritten() }
+    func write(_ input: ProcessInput) throws(ConnectError) {
+        switch input {
+        case .standardInput(let bytes):
+            guard !hasTerminal else { throw ConnectError(.internal, "the process has a terminal, no standard input") }
+            try openInput().write(bytes)
+        case .terminal(let bytes):
+            guard hasTerminal else { throw ConnectError(.internal, "the process has no terminal") }
+            try openInput().write(bytes)
+        }
+    }
+
+    func closeStandardInput() throws(ConnectError) {
+        guard !hasTerminal else {
+            throw ConnectError(.internal, "the input of a terminal is ended by the character 0x04")
+        }
+        try openInput().closeWhenWritten()
+    }
+
+    func resize(_ terminal: PseudoTerminal) throws(ConnectError) {
+        guard hasTerminal, let screen = pipes.first else {
+            throw ConnectError(.internal, "the process has no terminal")
+        }
+        let size = try TerminalLimits.checked(terminal)
+        guard screen.isOpen, berth_terminal_resize(screen.descriptor, size.columns, size.rows) == 0 else {
+            throw ConnectError(.failedPrecondition, "the terminal is closed")
+        }
+    }
 
     /// The standard input that can be written to.
     func openInput() throws(ConnectError) -> StandardInput {

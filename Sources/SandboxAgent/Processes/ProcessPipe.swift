@@ -1,7 +1,7 @@
 import E2BProtocol
 import Glibc
 
-/// The agent's end of a process's standard output or error.
+/// The agent's end of a process's standard output or error, or of its terminal.
 final class ProcessPipe: EventSource {
     /// The most bytes of one data event (envd: 32 KiB).
     static let chunkLimit = 32 << 10

@@ -6,7 +6,7 @@ final class ProcessTable {
     /// Processes known at once, with those whose result is still kept.
     static let limit = 1024
     private let loop: EventLoop
-    private let options: AgentOptions
+    var options: AgentOptions
     private var processes: [pid_t: ManagedProcess] = [:]
     private var startedCount = 0
 
@@ -16,7 +16,6 @@ final class ProcessTable {
     }
 
     func start(_ request: StartRequest, _ call: CallOptions, on connection: Connection) throws(ConnectError) {
-        guard request.terminal == nil else { throw ConnectError(.unimplemented, "terminals are not supported yet") }
         guard request.tag.map({ tag in !processes.values.contains { $0.end == nil && $0.request.tag == tag } }) ?? true
         else { throw ConnectError(.alreadyExists, "a process with the tag '\(request.tag ?? "")' runs already") }
         try makeRoom()
@@ -46,7 +45,9 @@ final class ProcessTable {
         _ connection: Connection, to process: ManagedProcess, _ call: CallOptions
     ) -> Subscription {
         let subscription = Subscription(
-            to: process, connection: connection, loop: loop, keepalive: call.keepalive, stallLimit: options.stallLimit)
+            connection, loop: loop, keepalive: call.keepalive, keepaliveFrame: ProcessEvent.keepalive.frame(),
+            stallLimit: options.stallLimit
+        ) { [weak process] in process?.unsubscribe($0) }
         process.subscribe(subscription, replays: call.replays)
         return subscription
     }
@@ -101,9 +102,8 @@ final class ProcessTable {
 
     /// Signals every group; with SIGKILL also those who have left it but not the session.
     func signalAll(_ signal: Int32) {
-        for process in processes.values { process.signalGroup(signal) }
-        guard signal == SIGKILL else { return }
-        for stranger in SystemProcess.all() where processes[stranger.session] != nil { kill(stranger.pid, signal) }
+        for pid in processes.keys { kill(-pid, signal) }
+        if signal == SIGKILL { SystemProcess.killSessions { processes[$0] != nil } }
     }
 
     /// The process that `member` descends from, by session or by parents.

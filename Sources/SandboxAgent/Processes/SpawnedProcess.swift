@@ -2,23 +2,30 @@ import CPlatform
 import E2BProtocol
 import Glibc
 
-/// A process that has just been started, and the agent's ends of its pipes.
+/// A process that has just been started, and the agent's ends of its pipes or of its terminal.
 struct SpawnedProcess {
     var pid: pid_t
-    var standardInput: Int32?
-    var standardOutput: Int32
-    var standardError: Int32
+    /// Its standard input or terminal, for writing.
+    var input: Int32?
+    /// Its standard output or terminal.
+    var output: Int32
+    /// Its standard error; nil on a terminal.
+    var errors: Int32?
 
     private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     /// Variables of the agent that every process sees beside `PATH`: what the sandbox is.
     private static let inheritedPrefixes = ["BERTH_", "E2B_"]
+
+    /// What programs on a terminal expect, unless the request or the sandbox says otherwise.
+    private static let terminalDefaults = ["TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"]
 
     /// Starts what is asked for in a session of its own.
     ///
     /// - Throws: `invalid_argument` when the folder or the program does not exist or cannot be run.
     static func start(_ request: StartRequest, options: AgentOptions) throws(ConnectError) -> SpawnedProcess {
         let config = request.process
-        let environment = try environment(config, options: options)
+        var environment = try environment(config, options: options)
+        if request.terminal != nil { environment.merge(terminalDefaults) { own, _ in own } }
         let folder = try PathResolver(options: options).resolve(config.workingDirectory ?? "")
         guard FileStatus(following: folder)?.isDirectory ?? false else {
             throw ConnectError(.invalidArgument, "cwd '\(config.workingDirectory ?? folder)' does not exist")
@@ -26,7 +33,9 @@ struct SpawnedProcess {
         guard !config.command.isEmpty, !([config.command] + config.arguments).contains(where: { $0.utf8.contains(0) })
         else { throw ConnectError(.invalidArgument, "the command is empty or has a zero byte") }
         let program = try find(config.command, path: environment["PATH"] ?? defaultPath, folder: folder)
-        return try spawn(program, request, environment.map { "\($0.key)=\($0.value)" }, folder)
+        let variables = environment.map { "\($0.key)=\($0.value)" }
+        guard let terminal = request.terminal else { return try spawn(program, request, variables, folder) }
+        return try spawn(program, on: terminal, request, variables, folder)
     }
 
     private static func environment(
@@ -45,6 +54,7 @@ struct SpawnedProcess {
             entry = entry.successor()
         }
         variables.merge(options.environment) { $1 }
+        variables.merge(options.sharedEnvironment) { $1 }
         for (name, value) in config.environment {
             guard !name.isEmpty, !name.contains("="), !name.utf8.contains(0), !value.utf8.contains(0) else {
                 throw ConnectError(.invalidArgument, "the variable '\(name)' has no possible name or value")
@@ -92,8 +102,33 @@ struct SpawnedProcess {
             throw startFailure(request.process.command, -failure)
         }
         return SpawnedProcess(
-            pid: pid, standardInput: request.standardInput ? input[1] : nil, standardOutput: output[0],
-            standardError: errors[0])
+            pid: pid, input: request.standardInput ? input[1] : nil, output: output[0], errors: errors[0])
+    }
+
+    private static func spawn(
+        _ program: String, on terminal: PseudoTerminal, _ request: StartRequest, _ environment: [String],
+        _ folder: String
+    ) throws(ConnectError) -> SpawnedProcess {
+        let size = try TerminalLimits.checked(terminal)
+        var path = [CChar](repeating: 0, count: TerminalLimits.pathLength)
+        let ours = berth_terminal_open(size.columns, size.rows, &path, path.count)
+        guard ours >= 0 else {
+            throw ConnectError(.resourceExhausted, "there is no terminal to be had: \(errorText(-ours))")
+        }
+        // Two descriptors, as the loop waits for each direction by itself.
+        let input = berth_fd_copy(ours)
+        var pid: pid_t = 0
+        var failure = min(input, 0)
+        if failure == 0 {
+            failure = withCStrings([request.process.command] + request.process.arguments) { argv in
+                withCStrings(environment) { envp in berth_terminal_spawn(&pid, program, argv, envp, folder, path) }
+            }
+        }
+        guard failure == 0 else {
+            for end in [ours, input] where end >= 0 { Glibc.close(end) }
+            throw startFailure(request.process.command, -failure)
+        }
+        return SpawnedProcess(pid: pid, input: input, output: ours, errors: nil)
     }
 
     private static func startFailure(_ command: String, _ error: Int32) -> ConnectError {
@@ -105,23 +140,17 @@ struct SpawnedProcess {
     }
 }
 
-/// Calls `body` with a null-terminated array of C strings.
-func withCStrings<Result>(
-    _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
-) -> Result {
-    var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
-    pointers.append(nil)
-    defer { for pointer in pointers { free(pointer) } }
-    return pointers.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { preconditionFailure("an array with an element has storage") }
-        return body(base)
-    }
-}
+/// What can be asked of a terminal.
+enum TerminalLimits {
+    /// Room for the path of a terminal, in bytes.
+    static let pathLength = 64
+    private static let sizes = 0...Int(UInt16.max)
 
-/// The system's text for an errno, in lower case at the beginning as our messages are.
-func errorText(_ number: Int32) -> String {
-    guard let text = strerror(number).map({ String(cString: $0) }), let first = text.first else {
-        return "error \(number)"
+    /// The size as the kernel takes it.
+    static func checked(_ terminal: PseudoTerminal) throws(ConnectError) -> (columns: Int32, rows: Int32) {
+        guard sizes.contains(terminal.columns), sizes.contains(terminal.rows) else {
+            throw ConnectError(.invalidArgument, "a terminal cannot have more than \(sizes.upperBound) columns or rows")
+        }
+        return (Int32(terminal.columns), Int32(terminal.rows))
     }
-    return first.lowercased() + text.dropFirst()
 }

@@ -29,6 +29,24 @@ struct SystemProcess {
         self.session = session
     }
 
+    /// Rounds of looking for those who were born while others were being killed.
+    private static let killRounds = 16
+
+    /// Kills every process of a session.
+    static func killSession(_ session: pid_t) { killSessions { $0 == session } }
+
+    static func killSessions(_ isMeant: (pid_t) -> Bool) {
+        var killed: Set<pid_t> = []
+        for _ in 0..<killRounds {
+            let found = all().filter { isMeant($0.session) && !killed.contains($0.pid) }
+            guard !found.isEmpty else { return }
+            for process in found {
+                kill(process.pid, SIGKILL)
+                killed.insert(process.pid)
+            }
+        }
+    }
+
     /// The inodes of the sockets it holds; empty when it may not be looked into.
     var socketInodes: Set<UInt64> {
         var inodes: Set<UInt64> = []

@@ -52,7 +52,7 @@ extension EnvdClient {
         }
     }
 
-    private static func fileError(_ status: Int, _ body: [UInt8], _ path: String) -> BerthError {
+    static func fileError(_ status: Int, _ body: [UInt8], _ path: String) -> BerthError {
         let cause = ConnectError(httpStatus: status, body: body)
         if status == 507 { return BerthError(.storageFull, "the sandbox has no space left for \(path)", cause: cause) }
         return BerthError(error(cause).code, "the sandbox's agent refuses the file \(path)", cause: cause)

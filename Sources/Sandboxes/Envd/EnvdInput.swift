@@ -39,12 +39,18 @@ final class EnvdInput: Sendable {
     }
 
     func close() async throws {
-        if hasTerminal.withLock({ $0 }) ?? false { return try await send(Self.endOfInput) }
+        let known = hasTerminal.withLock { $0 }
+        if known ?? false { return try await send(Self.endOfInput) }
         do {
             try await client.closeInput(of: process)
-        } catch let error as BerthError where error.isWrongKind {
+        } catch let error as BerthError where known == nil && error.code == .sandbox {
+            // A terminal's cannot be closed; agents differ in how they say so.
+            do {
+                try await client.send(.terminal(Self.endOfInput), to: process)
+            } catch is BerthError {
+                throw error
+            }
             sawTerminal()
-            try await send(Self.endOfInput)
         }
     }
 }

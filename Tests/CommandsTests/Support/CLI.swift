@@ -94,18 +94,25 @@ struct CLI: Sendable {
     /// Starts `berth`, or another program of the build.
     func start(
         _ arguments: [String], program: String = "berth", in folder: String? = nil,
-        environment extra: [String: String] = [:]
+        environment extra: [String: String] = [:], input: String? = nil
     ) throws -> Command {
         try Command(
             "\(Machine.buildFolder)/\(program)", arguments, environment: environment.merging(extra) { $1 },
-            folder: folder ?? self.folder)
+            folder: folder ?? self.folder, input: input)
+    }
+
+    /// Runs `berth exec` with a file as its input.
+    func exec(
+        _ name: String, options: [String] = [], input: String? = nil, _ command: String...
+    ) async throws -> Command.Outcome {
+        try await finish(start(["exec", name] + options + ["--"] + command, input: input))
     }
 
     /// Waits for a command and notes the sandboxes that it made.
     func finish(_ command: Command) async -> Command.Outcome {
         let outcome = await command.outcome()
         noteSandboxes()
-        let lines = outcome.stderr.matches(of: /(?:namespaces|process), ([a-z0-9]{16})/).map { String($0.1) }
+        let lines = outcome.stderr.matches(of: /(?:namespaces|landlock|process), ([a-z0-9]{16})/).map { String($0.1) }
         sandboxes.withLock { $0.formUnion(lines) }
         return outcome
     }

@@ -39,13 +39,17 @@ final class Command: Sendable {
     private let state = Locked(State())
 
     /// Starts `path` with exactly this environment.
-    init(_ path: String, _ arguments: [String], environment: [String: String], folder: String) throws {
+    ///
+    /// - Parameter input: the file that is its standard input; nil is none.
+    init(
+        _ path: String, _ arguments: [String], environment: [String: String], folder: String, input: String? = nil
+    ) throws {
         process = Process()
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
         process.environment = environment
         process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = try input.map { try FileHandle(forReadingFrom: URL(filePath: $0)) } ?? .nullDevice
         let stdout = Pipe()
         let stderr = Pipe()
         process.standardOutput = stdout

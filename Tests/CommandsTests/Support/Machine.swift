@@ -19,22 +19,25 @@ enum Machine {
 
     static var berth: String { "\(buildFolder)/berth" }
 
-    /// What the control plane's own doctor finds about namespaces; asked once.
-    static let namespaces = Task<Doctor.Check?, Never> {
+    /// The rungs for tests of what does not depend on the walls: the strongest, and the one that works everywhere.
+    static let outerRungs: [Isolation] = [.process, .namespaces]
+
+    /// What the control plane's own doctor finds; asked once.
+    static let findings = Task<[Doctor.Check], Never> {
         let environment = [
             "BERTH_HOME": "/nonexistent", "BERTH_AGENT": "\(buildFolder)/berth-agent",
             "BERTH_TEMPLATES": "\(checkout)/templates",
         ]
-        guard let configuration = try? Configuration(environment: environment, executable: berth) else { return nil }
-        return await Doctor(configuration: configuration).examine().first { $0.name == "isolation namespaces" }
+        guard let configuration = try? Configuration(environment: environment, executable: berth) else { return [] }
+        return await Doctor(configuration: configuration).examine()
     }
 
     /// Skips the test where the rung does not work, with what the doctor found.
     static func require(_ rung: Isolation) async throws {
-        guard rung == .namespaces else { return }
-        let check = await namespaces.value
+        guard rung != .process else { return }
+        let check = await findings.value.first { $0.name == "isolation \(rung.rawValue)" }
         guard check?.verdict != .good else { return }
-        try Test.cancel("needs user namespaces: \(check?.finding ?? "the doctor could not be asked")")
+        try Test.cancel("needs \(rung.rawValue): \(check?.finding ?? "the doctor could not be asked")")
     }
 }
 

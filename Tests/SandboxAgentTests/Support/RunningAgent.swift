@@ -1,7 +1,9 @@
 import BerthTestSupport
 import CPlatform
+import CurlClient
 import Foundation
 import Glibc
+import Sandboxes
 import Testing
 
 /// The agent as a real process, in a folder of its own.
@@ -64,6 +66,16 @@ struct RunningAgent {
         (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd"))?.count ?? -1
     }
 
+    /// The memory it has, in bytes.
+    func residentMemory() throws -> Int {
+        let text = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+        guard let kibibytes = line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) }) else {
+            throw Failure("the agent's memory is not told")
+        }
+        return kibibytes << 10
+    }
+
     /// Sends SIGTERM and waits for the end; the wait status.
     @discardableResult
     func terminate() throws -> Int32 {
@@ -93,6 +105,26 @@ func withAgent(_ arguments: [String] = [], _ body: (RunningAgent) throws -> Void
             try body(agent)
             let health = try agent.connect().request("GET", "/health")
             #expect(health.status == 204)
+        } catch {
+            _ = try? agent.terminate()
+            throw error
+        }
+        #expect(try agent.terminate() == 0)
+    }
+}
+
+/// Runs `body` with an agent and the client that the host has for it.
+func withAgentClient(_ body: (RunningAgent, EnvdClient) async throws -> Void) async throws {
+    try await withTemporaryFolder { folder in
+        let folder = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
+        let agent = try RunningAgent(folder: folder, arguments: [])
+        defer { agent.closeFolder() }
+        let curl = CurlClient()
+        defer { curl.close() }
+        let client = EnvdClient(
+            client: curl, baseURL: "http://localhost", transport: .unixSocket("\(folder)/agent.sock"))
+        do {
+            try await body(agent, client)
         } catch {
             _ = try? agent.terminate()
             throw error

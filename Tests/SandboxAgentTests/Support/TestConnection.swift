@@ -90,6 +90,21 @@ final class TestConnection {
         return response
     }
 
+    /// An answer whose body may be chunked.
+    func readBody() throws -> Response {
+        var response = try readHead()
+        guard response.headers["transfer-encoding"] == "chunked" else {
+            response.body = try take(Int(response.headers["content-length"] ?? "0") ?? 0)
+            return response
+        }
+        while true {
+            let size = Int(try takeLine("\r\n"), radix: 16) ?? 0
+            response.body += try take(size)
+            _ = try take(2)
+            if size == 0 { return response }
+        }
+    }
+
     @discardableResult
     func request(
         _ method: String, _ path: String, _ headers: [String: String] = [:], body: Data = Data()
@@ -147,6 +162,7 @@ enum SeenEvent: Equatable {
     case start(pid: Int)
     case stdout(Data)
     case stderr(Data)
+    case terminal(Data)
     case end(code: Int, exited: Bool, status: String, error: String?)
     case keepalive
     /// The end of the stream, with the error's code.
@@ -168,6 +184,7 @@ extension TestConnection {
         if let start = event["start"] as? [String: Any], let pid = start["pid"] as? Int { return .start(pid: pid) }
         if let data = event["data"] as? [String: String] {
             if let bytes = data["stdout"].flatMap({ Data(base64Encoded: $0) }) { return .stdout(bytes) }
+            if let bytes = data["pty"].flatMap({ Data(base64Encoded: $0) }) { return .terminal(bytes) }
             if let bytes = data["stderr"].flatMap({ Data(base64Encoded: $0) }) { return .stderr(bytes) }
         }
         if let end = event["end"] as? [String: Any] {
@@ -198,13 +215,45 @@ extension TestConnection {
         return pid
     }
 
+    /// The next message of a stream as it is.
+    func nextMessage() throws -> JSONValue {
+        guard let (flags, payload) = try nextFrame(), flags == 0 else { throw RunningAgent.Failure("no message came") }
+        return try JSONValue(parsing: payload)
+    }
+
+    /// Runs a command on a terminal of 80 by 24 and gives its process id.
+    @discardableResult
+    func startTerminal(
+        _ command: [String], tag: String? = nil, environment: [String: String] = [:], _ headers: [String: String] = [:]
+    ) throws -> Int {
+        var message: [String: JSONValue] = [
+            "process": [
+                "cmd": .string(command[0]), "args": .array(command.dropFirst().map { .string($0) }),
+                "envs": .object(environment.mapValues { .string($0) }),
+            ],
+            "pty": ["size": ["cols": 80, "rows": 24]],
+        ]
+        if let tag { message["tag"] = .string(tag) }
+        try open("process.Process/Start", .object(message), headers)
+        guard case .start(let pid) = try nextEvent() else { throw RunningAgent.Failure("the first event is no start") }
+        return pid
+    }
+
+    /// Types into the terminal of a process.
+    func type(_ text: String, to pid: Int) throws {
+        let bytes = Data(text.utf8).base64EncodedString()
+        let input: JSONValue = ["process": ["pid": .integer(Int64(pid))], "input": ["pty": .string(bytes)]]
+        let response = try call("process.Process/SendInput", input)
+        guard response.status == 200 else { throw RunningAgent.Failure("input was refused: \(response.json)") }
+    }
+
     /// Everything up to the end of the stream: the outputs joined, and the other events.
     func rest() throws -> (stdout: Data, stderr: Data, events: [SeenEvent]) {
         var outputs = (stdout: Data(), stderr: Data(), events: [SeenEvent]())
         while true {
             let event = try nextEvent()
             switch event {
-            case .stdout(let bytes): outputs.stdout += bytes
+            case .stdout(let bytes), .terminal(let bytes): outputs.stdout += bytes
             case .stderr(let bytes): outputs.stderr += bytes
             case .over:
                 outputs.events.append(event)
@@ -214,12 +263,16 @@ extension TestConnection {
         }
     }
 
-    /// Reads standard output until it has brought `text`.
-    func await(_ text: String) throws {
+    /// Reads standard output, or the terminal, until it has brought `text`; gives what came.
+    @discardableResult
+    func await(_ text: String) throws -> String {
         var seen = Data()
         while seen.range(of: Data(text.utf8)) == nil {
-            guard case .stdout(let bytes) = try nextEvent() else { throw RunningAgent.Failure("no '\(text)' came") }
-            seen += bytes
+            switch try nextEvent() {
+            case .stdout(let bytes), .terminal(let bytes): seen += bytes
+            default: throw RunningAgent.Failure("no '\(text)' came, but '\(String(decoding: seen, as: UTF8.self))'")
+            }
         }
+        return String(decoding: seen, as: UTF8.self)
     }
 }

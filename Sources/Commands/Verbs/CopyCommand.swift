@@ -1,0 +1,71 @@
+import ArgumentParser
+import ControlAPI
+import DeploymentCore
+import Foundation
+import Sandboxes
+
+/// `berth cp`: files into and out of the sandbox of a deployment.
+struct CopyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cp", abstract: "Copy files and folders into or out of the sandbox of a deployment.",
+        discussion: """
+            berth cp iris:/tmp/profile.json .
+            berth cp data iris:/tmp
+            berth cp iris:app/app.py -
+
+            One side is NAME:PATH; a path that does not begin with / begins in the sandbox's home folder. A folder that
+            exists gets what is copied in it, under its name; with /. behind the source only what is in it. - is
+            standard input or output. Links within the folder stay links.
+            """)
+
+    @Argument(help: ArgumentHelp("What to copy.", valueName: "source"), completion: .file())
+    var source: String
+
+    @Argument(help: ArgumentHelp("Where to.", valueName: "destination"), completion: .file())
+    var destination: String
+
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        try await output.reporting {
+            let from = try CopyPlace(source)
+            let to = try CopyPlace(destination)
+            let report = CopyReport(Progress(isQuiet: output.quiet))
+            try await Connection.with(starting: false) { client in
+                try await Interrupt.cancelling {
+                    defer { report.end() }
+                    try await Self.copy(from, to, client, report)
+                }
+            }
+            // Standard output is the copy itself then.
+            guard to != .stream else { return }
+            try output.print(report.totals, report.totals.text)
+        }
+    }
+
+    private static func copy(
+        _ from: CopyPlace, _ to: CopyPlace, _ client: ControlPlaneClient, _ report: CopyReport
+    ) async throws {
+        switch (from, to) {
+        case (.stream, .remote(let name, let path)):
+            try await CopyUpload(agent: try await agent(name, client), report: report).stream(to: path)
+        case (.local(let source), .remote(let name, let path)):
+            try await CopyUpload(agent: try await agent(name, client), report: report).run(source, to: path)
+        case (.remote(let name, let path), .stream):
+            try await CopyDownload(agent: try await agent(name, client), report: report).stream(path)
+        case (.remote(let name, let path), .local(let target)):
+            try await CopyDownload(agent: try await agent(name, client), report: report).run(path, to: target)
+        case (.remote, .remote):
+            throw BerthError(.usage, "both sides are in a sandbox", suggestion: "copy to a folder here in between")
+        default:
+            throw BerthError(
+                .usage, "neither side is in a sandbox", suggestion: "write NAME:PATH for the side that is")
+        }
+    }
+
+    private static func agent(_ name: String, _ client: ControlPlaneClient) async throws -> EnvdClient {
+        // Says what is wrong with the name or the deployment before anything is asked of the agent.
+        _ = try await client.access(name)
+        return client.agent(of: name)
+    }
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import ControlAPI
+import DeploymentCore
+import E2BProtocol
+import Foundation
+import Sandboxes
+
+/// `berth exec`: a command in the sandbox of a deployment.
+struct ExecCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exec", abstract: "Run a command in the sandbox of a deployment.",
+        discussion: """
+            berth exec iris -- python -c 'import sklearn; print(sklearn.__version__)'
+            berth exec iris -it -- bash
+            tar c data | berth exec iris -i -- tar x -C /tmp
+
+            It runs beside the app, with the app's variables, in the app's folder. Ends with the command's exit code,
+            128 + n when signal n ended it, 127 when it could not be started.
+            """)
+
+    @Argument(help: "The deployment.")
+    var name: String
+
+    @OptionGroup var options: ExecOptions
+
+    @Flag(name: .shortAndLong, help: "Pass standard input on.")
+    var interactive = false
+
+    @Flag(name: [.customShort("t"), .customLong("tty")], help: "Run it on a terminal.")
+    var terminal = false
+
+    @Argument(parsing: .postTerminator, help: ArgumentHelp("The command, after --.", valueName: "command"))
+    var command: [String]
+
+    func run() async throws {
+        try await options.run(command, in: name, isInteractive: interactive, hasTerminal: terminal)
+    }
+}
+
+/// `berth shell`: a shell in the sandbox of a deployment.
+struct ShellCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shell", abstract: "Open a shell in the sandbox of a deployment.",
+        discussion: "Short for `berth exec NAME -it -- bash`, or sh where there is no bash.")
+
+    @Argument(help: "The deployment.")
+    var name: String
+
+    @OptionGroup var options: ExecOptions
+
+    func run() async throws {
+        let isTerminal = isatty(0) == 1
+        let shell = "if command -v bash >/dev/null; then exec bash; else exec sh; fi"
+        try await options.run(["/bin/sh", "-c", shell], in: name, isInteractive: true, hasTerminal: isTerminal)
+    }
+}
+
+/// How a command is run in a sandbox.
+struct ExecOptions: ParsableArguments {
+    /// The exit code when the command could not be started, as shells have it.
+    static let notStarted: Int32 = 127
+    /// The size of a terminal that nobody sees.
+    static let standardSize = TerminalSize(columns: 80, rows: 24)
+
+    @Option(
+        name: [.customShort("e"), .customLong("env")], help: ArgumentHelp("Set a variable for it.", valueName: "K=V"))
+    var variables: [String] = []
+
+    @Option(name: [.customShort("w"), .customLong("workdir")], help: "Its folder; the app's when left out.")
+    var folder: String?
+
+    @Option(name: [.customShort("u"), .customLong("user")], help: "Its user inside the sandbox.")
+    var user: String?
+
+    /// Runs a command and ends with its exit code.
+    func run(_ command: [String], in name: String, isInteractive: Bool, hasTerminal: Bool) async throws {
+        let added = try Variables.parse(variables)
+        let code = try await Connection.with(starting: false) { client in
+            let access = try await client.access(name)
+            var environment = access.environment
+            if hasTerminal { environment["TERM"] = ProcessInfo.processInfo.environment["TERM"] ?? "xterm" }
+            environment.merge(added) { $1 }
+            let specification = ProcessSpecification(
+                tag: "", command: command, environment: environment, workingDirectory: folder ?? access.folder,
+                terminal: hasTerminal ? RawTerminal.size ?? Self.standardSize : nil, keepsInputOpen: isInteractive)
+            let agent = client.agent(of: name, as: user)
+            let signals = Signals([SIGINT, SIGTERM, SIGHUP, SIGQUIT] + (hasTerminal ? [SIGWINCH] : []))
+            defer { signals.end() }
+            // Without a terminal here, the one inside edits and echoes what a pipe brings.
+            let raw = hasTerminal && isInteractive && isatty(0) == 1 ? try RawTerminal() : nil
+            defer { raw?.restore() }
+            let process: EnvdProcess
+            do {
+                process = try await agent.start(specification)
+            } catch let error as BerthError where error.code != .unreachable {
+                raw?.restore()
+                let hasNoTerminal = (error.cause as? ConnectError)?.code == .resourceExhausted && hasTerminal
+                let failure = BerthError(
+                    error.code, "\(command[0]) cannot be started in the sandbox",
+                    suggestion: hasNoTerminal ? "do without a terminal: berth exec \(name) -i -- sh" : nil,
+                    cause: error.cause)
+                Failure(Problem(failure)).print()
+                return Self.notStarted
+            }
+            return try await ProcessSession(
+                process: process, signals: signals, isInteractive: isInteractive, hasTerminal: hasTerminal
+            ).run()
+        }
+        if code != 0 { throw ExitCode(code) }
+    }
+}

@@ -1,0 +1,6 @@
+import Sandboxes
+
+extension EmbeddedSandbox {
+    /// The agent inside.
+    public var agent: EnvdClient? { envd }
+}

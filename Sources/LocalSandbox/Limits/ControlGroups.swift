@@ -1,0 +1,145 @@
+import CPlatform
+import DeploymentCore
+import Glibc
+
+/// The control groups of this machine that sandboxes can be put into, found by putting a process into each.
+struct ControlGroups: Sendable {
+    /// The longest that the process of one trial may run.
+    static let trialTimeout = Duration.seconds(5)
+
+    /// Where the groups of sandboxes are made, at most one of version 2 and the others after the controllers it lacks.
+    var bases: [GroupFolder] = []
+    /// Whether a group of version 2 can be told to give memory back (Linux 5.19).
+    var canReclaim = false
+    /// Why a hierarchy cannot be used, each as one sentence.
+    var reasons: [String] = []
+
+    private static let found = Locked<ControlGroups?>(nil)
+
+    /// What was found the first time.
+    static func cached() -> ControlGroups {
+        found.withLock { found in
+            if let found { return found }
+            let groups = ControlGroups(versions: [1, 2])
+            found = groups
+            return groups
+        }
+    }
+
+    init(bases: [GroupFolder] = [], reasons: [String] = []) {
+        self.bases = bases
+        self.reasons = reasons
+    }
+
+    /// Tries what is mounted.
+    init(versions: Set<Int>) {
+        let mounts = GroupMounts(
+            mountInfo: KernelFile.text("/proc/self/mountinfo") ?? "",
+            ownGroups: KernelFile.text("/proc/self/cgroup") ?? ""
+        ).mounts.filter { versions.contains($0.version) }
+        guard !mounts.isEmpty else {
+            reasons = ["control groups are not mounted"]
+            return
+        }
+        var covered: Set<GroupController> = []
+        for mount in mounts.sorted(by: { $0.version > $1.version }) {
+            // What version 2 does is not asked of version 1 again: it freezes and counts processor time by itself.
+            guard mount.version == 2 ? covered.isEmpty : !mount.controllers.isSubset(of: covered) else { continue }
+            guard let base = usable(mount) else { continue }
+            bases.append(base)
+            covered.formUnion(base.controllers)
+            if base.version == 2 { covered.formUnion([.cpuacct, .freezer]) }
+        }
+        let missing = [GroupController.memory, .pids, .cpu].filter { !covered.contains($0) }.map(\.rawValue)
+        if !missing.isEmpty, reasons.isEmpty {
+            reasons.append("the control group \(bases.first?.path ?? "") gives no \(missing.joined(separator: ", "))")
+        }
+    }
+
+    /// The first folder of a hierarchy in which a group works: our own, or else the top.
+    private mutating func usable(_ mount: GroupMounts.Mount) -> GroupFolder? {
+        var reason: String?
+        var best: GroupFolder?
+        for path in mount.own == mount.mountPoint ? [mount.own] : [mount.own, mount.mountPoint] {
+            var folder = GroupFolder(version: mount.version, controllers: mount.controllers, path: path)
+            do {
+                if mount.version == 2 { folder.controllers = try Self.enableControllers(in: path) }
+                let canReclaim = try Self.tryOut(folder)
+                if best == nil || folder.controllers.count > (best?.controllers.count ?? 0) {
+                    best = folder
+                    self.canReclaim = self.canReclaim || canReclaim
+                }
+                if mount.version == 1 || folder.controllers.isSuperset(of: [.memory, .pids, .cpu]) { break }
+            } catch {
+                reason = reason ?? "\(error)"
+            }
+        }
+        if best == nil, let reason { reasons.append(reason) }
+        return best
+    }
+
+    /// Makes a group, starts a process in it and removes it; whether it can be told to give memory back.
+    private static func tryOut(_ base: GroupFolder) throws -> Bool {
+        let name = "berth-trial-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let group = base.child(name)
+        guard mkdir(group.path, 0o755) == 0 else {
+            throw BerthError.system(errno, "no control group can be made in \(base.path)")
+        }
+        let deadline = ContinuousClock.now + trialTimeout
+        do {
+            let output = Descriptor(try check(berth_memory_file("berth-trial"), "no memory file for a trial"))
+            let child = try Child.spawn(
+                ["/bin/cat", "/proc/self/cgroup"], environment: [:], folder: "/", descriptors: [(output, 1)],
+                entrance: GroupEntrance([group]))
+            guard child.wait(limit: trialTimeout) == .exited(code: 0) else {
+                child.kill()
+                _ = child.wait(limit: trialTimeout)
+                throw BerthError(.sandbox, "a process does not run in the control group \(group.path)")
+            }
+            var bytes = [UInt8](repeating: 0, count: 64 << 10)
+            let count = pread(output.number, &bytes, bytes.count, 0)
+            guard String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).contains(name) else {
+                throw BerthError(.sandbox, "a process does not enter the control group \(group.path)")
+            }
+        } catch {
+            try? group.remove(until: deadline)
+            throw error
+        }
+        let canReclaim = KernelFile.exists("\(group.path)/memory.reclaim")
+        try group.remove(until: deadline)
+        return canReclaim
+    }
+
+    /// Gives the groups below a folder of version 2 what they need; what works there already or then.
+    private static func enableControllers(in path: String) throws -> Set<GroupController> {
+        let wanted: [GroupController] = [.memory, .pids, .cpu]
+        let offered = words("\(path)/cgroup.controllers")
+        let missing = { wanted.filter { offered.contains($0.rawValue) && !enabled(path).contains($0) } }
+        enable(missing(), in: path)
+        if !missing().isEmpty {
+            // A group with processes of its own cannot give controllers away (cgroups(7)), so that ours moves out.
+            let leaf = "\(path)/berth-control-plane"
+            let wasMade = mkdir(leaf, 0o755) == 0
+            if wasMade || errno == EEXIST, (try? KernelFile.write("0", to: "\(leaf)/cgroup.procs")) != nil {
+                enable(missing(), in: path)
+                if !missing().isEmpty { try? KernelFile.write("0", to: "\(path)/cgroup.procs") }
+            }
+            if wasMade { rmdir(leaf) }
+        }
+        return enabled(path)
+    }
+
+    private static func enabled(_ path: String) -> Set<GroupController> {
+        Set(words("\(path)/cgroup.subtree_control").compactMap { GroupController(rawValue: $0) })
+    }
+
+    private static func enable(_ controllers: [GroupController], in path: String) {
+        for controller in controllers {
+            try? KernelFile.write("+\(controller.rawValue)", to: "\(path)/cgroup.subtree_control")
+        }
+    }
+
+    private static func words(_ path: String) -> [String] {
+        KernelFile.text(path)?.split { $0 == " " || $0 == "\n" }.map(String.init) ?? []
+    }
+}

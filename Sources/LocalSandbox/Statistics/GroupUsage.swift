@@ -1,0 +1,42 @@
+extension SandboxGroup {
+    /// Processor time so far, in seconds; nil when no group counts it.
+    var cpuSeconds: Double? {
+        if let unified, let used = KernelFile.number("usage_usec", in: "\(unified.path)/cpu.stat") {
+            return Double(used) / 1_000_000
+        }
+        guard let folder = folder(.cpuacct), let used = KernelFile.number("\(folder.path)/cpuacct.usage") else {
+            return nil
+        }
+        return Double(used) / 1_000_000_000
+    }
+
+    /// Memory in bytes, without file pages that the kernel would drop first; nil when no group counts it.
+    var memoryBytes: Int64? {
+        guard let folder = folder(.memory) else { return nil }
+        let (file, idle) =
+            folder.version == 2
+            ? ("memory.current", "inactive_file") : ("memory.usage_in_bytes", "total_inactive_file")
+        guard let all = KernelFile.number("\(folder.path)/\(file)") else { return nil }
+        return max(0, all - (KernelFile.number(idle, in: "\(folder.path)/memory.stat") ?? 0))
+    }
+
+    /// The most memory so far, in bytes; nil when no group counts it.
+    var memoryPeakBytes: Int64? {
+        guard let folder = folder(.memory) else { return nil }
+        return KernelFile.number(
+            "\(folder.path)/\(folder.version == 2 ? "memory.peak" : "memory.max_usage_in_bytes")")
+    }
+
+    /// How often the kernel killed for memory; nil when no group counts it.
+    var memoryKills: Int? {
+        guard let folder = folder(.memory) else { return nil }
+        let file = folder.version == 2 ? "memory.events" : "memory.oom_control"
+        return KernelFile.number("oom_kill", in: "\(folder.path)/\(file)").map { Int($0) }
+    }
+
+    /// How often a process could not be started; nil when no group counts it.
+    var refusedProcesses: Int? {
+        guard let folder = folder(.pids) else { return nil }
+        return KernelFile.number("max", in: "\(folder.path)/pids.events").map { Int($0) }
+    }
+}
