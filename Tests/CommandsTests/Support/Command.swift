@@ -49,7 +49,9 @@ final class Command: Sendable {
         process.arguments = arguments
         process.environment = environment
         process.currentDirectoryURL = URL(fileURLWithPath: folder)
-        process.standardInput = try input.map { try FileHandle(forReadingFrom: URL(filePath: $0)) } ?? .nullDevice
+        let input = try input.map { try FileHandle(forReadingFrom: URL(filePath: $0)) }
+        defer { try? input?.close() }  // the process has its own; ours would stay open as long as Foundation likes
+        process.standardInput = input ?? .nullDevice
         let stdout = Pipe()
         let stderr = Pipe()
         process.standardOutput = stdout
@@ -126,6 +128,7 @@ final class Command: Sendable {
                     state.notify()
                 }
             }
+            try? handle.close()
             state.withLock { state in
                 state.open -= 1
                 state.notify()
