@@ -111,6 +111,12 @@ let package = Package(
             // The agent runs inside any root filesystem, so it brings its own runtime and C library.
             linkerSettings: [.unsafeFlags(["-static-executable"])]),
 
+        // Measurement
+        .executableTarget(
+            name: "engine-bench",
+            dependencies: ["BerthTestSupport", "CurlClient", "DeploymentCore", "LocalSandbox", "Sandboxes"],
+            path: "Benchmarks/Engine", swiftSettings: strict),
+
         // Test
         .target(name: "BerthTestSupport", dependencies: ["DeploymentCore", "CPlatform"], swiftSettings: strict),
         .testTarget(name: "HouseTests", swiftSettings: strict),

@@ -14,8 +14,11 @@ from pathlib import Path
 from berth import remove
 from gateway import gateway
 from install import install
+from many import many
 from measure import REPOSITORY, BenchError, Figure, conditions, table, version
+from neighbours import neighbours
 from redeploy import crash, redeploy
+from sandboxes import sandboxes
 from standby import standby
 from template import template
 
@@ -29,6 +32,9 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "c": ("first install with empty caches", install),
     "e": ("the gateway", gateway),
     "f": ("what a standby saves", standby),
+    "g": ("what a sandbox costs", sandboxes),
+    "h": ("many deployments at once", many),
+    "i": ("neighbours that misbehave", neighbours),
 }
 TEMPLATE = "d"
 TITLES = {TEMPLATE: "the FastAPI template", **{key: title for key, (title, _) in PARTS.items()}}
@@ -37,7 +43,7 @@ TITLES = {TEMPLATE: "the FastAPI template", **{key: title for key, (title, _) in
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--berth", type=Path, default=REPOSITORY / ".build/release/berth", help="a release build")
-    parser.add_argument("--only", default="abcde", help="parts to run, as in `--only ad`; all but f by default")
+    parser.add_argument("--only", default="abcde", help="parts to run, as in `--only ad`; `a` to `e` by default")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--results", type=Path, default=REPOSITORY / "results", help="where the JSON goes")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it behind; its environment is reused")

@@ -152,14 +152,14 @@ class Load:
     errors: int
 
 
-def wrk(port: int, path: str, connections: int, seconds: float) -> Load:
-    """POSTs the iris row over keep-alive connections; raises `BenchError` when any answer is not a 200."""
+def wrk(port: int, path: str, connections: int, seconds: float, body: bytes = BODY) -> Load:
+    """POSTs `body` over keep-alive connections; raises `BenchError` when any answer is not a 200."""
     if shutil.which("wrk") is None:
         raise BenchError("wrk is not installed")
     url = f"http://127.0.0.1:{port}{path}"
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", HERE / "post.lua", url],
-        env={**os.environ, "BODY": BODY.decode()},
+        env={**os.environ, "BODY": body.decode()},
         capture_output=True,
         text=True,
         check=True,
@@ -170,21 +170,22 @@ def wrk(port: int, path: str, connections: int, seconds: float) -> Load:
     return load
 
 
-Unit = Literal["ms", "s", "us", "/s"]
-SCALE: dict[Unit, float] = {"ms": 1e3, "s": 1.0, "us": 1e6, "/s": 1.0}
-DECIMALS: dict[Unit, int] = {"ms": 1, "s": 2, "us": 1, "/s": 0}
+Unit = Literal["ms", "s", "us", "/s", "MB", ""]
+SCALE: dict[Unit, float] = {"ms": 1e3, "s": 1.0, "us": 1e6, "/s": 1.0, "MB": 1e-6, "": 1.0}
+DECIMALS: dict[Unit, int] = {"ms": 1, "s": 2, "us": 1, "/s": 0, "MB": 1, "": 0}
 
 
 @dataclass
 class Figure:
-    """One row: ours and the reference in base units (seconds, or per second), paired by round."""
+    """One row: ours and the reference in base units (seconds, per second, bytes), paired by round."""
 
     name: str
     unit: Unit
     ours: list[float] = field(default_factory=list)
     reference: list[float] = field(default_factory=list)
-    # At most this many times the reference, or this many base units; none for information.
+    # At most or at least this many times the reference, or this many base units; none for information.
     at_most_ratio: float | None = None
+    at_least_ratio: float | None = None
     at_most: float | None = None
     # Differences may be near zero or below it; a ratio of them says nothing.
     has_ratio: bool = True
@@ -207,20 +208,24 @@ class Figure:
             return "not measured"
         if self.at_most is not None:
             return "holds" if statistics.median(self.ours) <= self.at_most else "falls short"
-        if self.at_most_ratio is not None:
-            ratio = self.ratio
-            return "not measured" if ratio is None else "holds" if ratio <= self.at_most_ratio else "falls short"
-        return ""
+        if self.at_most_ratio is None and self.at_least_ratio is None:
+            return ""
+        if self.ratio is None:
+            return "not measured"
+        holds = (self.at_least_ratio or 0) <= self.ratio <= (self.at_most_ratio or float("inf"))
+        return "holds" if holds else "falls short"
 
     def shown(self, values: list[float]) -> str:
         if not values:
             return ""
-        return f"{statistics.median(values) * SCALE[self.unit]:,.{DECIMALS[self.unit]}f} {self.unit}"
+        return f"{statistics.median(values) * SCALE[self.unit]:,.{DECIMALS[self.unit]}f} {self.unit}".strip()
 
     @property
     def bar(self) -> str:
         if self.at_most is not None:
-            return f"<= {self.at_most * SCALE[self.unit]:g} {self.unit}"
+            return f"<= {self.at_most * SCALE[self.unit]:g} {self.unit}".strip()
+        if self.at_least_ratio is not None:
+            return f">= {self.at_least_ratio:g}x"
         return "" if self.at_most_ratio is None else f"<= {self.at_most_ratio:g}x"
 
     def row(self) -> list[str]:

@@ -1,0 +1,66 @@
+"""(i) What the clients of one deployment feel while another one tries to take the machine for itself."""
+
+import contextlib
+import subprocess
+import time
+from pathlib import Path
+
+from berth import Berth, berth
+from measure import BenchError, Figure, wrk
+from standby import FUNCTION_BODY, copied_function
+
+SECONDS = 1
+HEAD_START_SECONDS = 0.3
+VICTIM, NEIGHBOUR = "language", "neighbour"
+LIMITS = {"cpu": "0.5", "memory": "256Mi", "processes": "64", "disk": "64Mi", "open_files": "1024"}
+BOMBS = {
+    "processor": "while :; do :; done & while :; do :; done & while :; do :; done & wait",
+    "memory": """while :; do python -c 'b = []
+while True: b.append(bytearray(1 << 20))'; done""",
+    "fork": "b() { b | b & }; b; wait; sleep 60",
+    "disk": "while :; do dd if=/dev/zero of=fill bs=1M count=1024; done",
+    "output": "yes",
+}
+
+
+def disturbed(one: Berth, manifest: Path, script: str) -> float:
+    """The 99th percentile, in seconds, of the victim's predictions while the neighbour runs `script`."""
+    one.run("deploy", manifest, "--quiet", "--set", f"name={NEIGHBOUR}", *limits())
+    bomb = subprocess.Popen(
+        [str(one.executable), "exec", NEIGHBOUR, "--", "/bin/sh", "-c", script],
+        env=one.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        time.sleep(HEAD_START_SECONDS)
+        return calm(one)
+    finally:
+        with contextlib.suppress(BenchError):
+            one.run("destroy", NEIGHBOUR, "--yes")
+        bomb.kill()
+        bomb.wait()
+
+
+def limits() -> list[str]:
+    return [word for key, value in LIMITS.items() for word in ("--set", f"resources.{key}={value}")]
+
+
+def calm(one: Berth) -> float:
+    """The same without a neighbour."""
+    return wrk(one.gateway_port, f"/{VICTIM}/predict", 1, SECONDS, FUNCTION_BODY).p99 / 1e3
+
+
+def neighbours(executable: Path, folder: Path, rounds: int) -> list[Figure]:
+    figures = []
+    manifest = copied_function(folder)
+    with berth(executable, folder, VICTIM, NEIGHBOUR, BERTH_STANDBYS="0") as one:
+        one.deploy(manifest)
+        calm(one)
+        for name, script in BOMBS.items():
+            figure = Figure(f"p99 beside a neighbour's {name} bomb | alone", "us", at_most_ratio=2)
+            for _ in range(rounds):
+                figure.add(disturbed(one, manifest, script), calm(one))
+            figures.append(figure)
+    return figures
