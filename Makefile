@@ -1,5 +1,6 @@
 # `make` lists the targets.
 SWIFT_RELEASE := -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+SWIFT_SOURCES := Sources Tests Benchmarks/Engine Package.swift
 export PATH := $(CURDIR)/.build-tools/bin:$(PATH)
 
 .PHONY: help setup build release test check format bench-deploy bench-engine clean
@@ -19,14 +20,14 @@ release: ## Build berth, deploy and berth-agent for use
 	swift build $(SWIFT_RELEASE) --product berth-agent
 
 check: setup ## Check the format
-	swift format lint --strict --recursive --parallel Sources Tests Package.swift
+	swift format lint --strict --recursive --parallel $(SWIFT_SOURCES)
 
 test: check ## Run every check and test
 	swift build --build-tests
 	@scripts/test
 
 format: ## Format the sources
-	swift format --in-place --recursive --parallel Sources Tests Package.swift
+	swift format --in-place --recursive --parallel $(SWIFT_SOURCES)
 
 bench-deploy: release ## Measure deploys, templates and the gateway against their references
 	@scripts/setup --bench
@@ -34,7 +35,8 @@ bench-deploy: release ## Measure deploys, templates and the gateway against thei
 
 bench-engine: release ## Measure standbys and sandboxes against starting by hand
 	@scripts/setup --bench
-	python3 Benchmarks/deploy.py --berth .build/release/berth --only f --rounds 20
+	swift build $(SWIFT_RELEASE) --product engine-bench
+	python3 Benchmarks/deploy.py --berth .build/release/berth --only fghi --rounds 20
 
 clean: ## Remove what was built
 	[ ! -d .build ] || chmod -R u+w .build
