@@ -58,7 +58,10 @@ public struct ControlPlane: Sendable {
                 folder: configuration.path("sandboxes"), agent: configuration.agent,
                 isolation: configuration.isolation, client: curl,
                 announce: Self.log)
-            let uv = try Uv.locate(home: configuration.home, environment: environment)
+            var uv = try Uv.locate(home: configuration.home, environment: environment)
+            if let walls = try await ProgramWalls.find() {
+                uv.walls = { walls.prefix(readable: $0.readable, writable: $0.writable, network: $0.network) }
+            }
             let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)
             try await environments.removeLeftovers()
             let workshop = try workshop(provider, environments, gateway, gatewayPort, curl)

@@ -82,9 +82,15 @@ public struct Doctor: Sendable {
         do {
             let uv = try Uv.locate(home: configuration.home, environment: ProcessInfo.processInfo.environment)
             let interpreter = try await uv.interpreter(nil)
+            let isWalled = try await ProgramWalls.find() != nil
             return [
                 Check(name: "uv", verdict: .good, finding: uv.executable),
                 Check(name: "python", verdict: .good, finding: "\(interpreter.version) at \(interpreter.path)"),
+                Check(
+                    name: "installing", verdict: isWalled ? .good : .weak,
+                    finding: isWalled
+                        ? "behind walls: wheels only, no files but its own, no other processes"
+                        : "wheels only, but with your files in sight, as namespaces are blocked"),
             ]
         } catch let error as BerthError {
             return [Check(name: "python", verdict: .bad, finding: error.message, remedy: error.suggestion)]

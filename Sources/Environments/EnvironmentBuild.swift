@@ -2,9 +2,11 @@ import DeploymentCore
 import Foundation
 import Glibc
 
-/// One environment to build: beside its place, then renamed. Nothing of a package is run on the way.
+/// One environment to build: beside uv's downloads, then renamed. Nothing of a package is run on the way.
 struct EnvironmentBuild: Sendable {
     let folder: String
+    /// Where it is while it is not complete.
+    let staging: String
     let key: String
     let lock: Lock
     let interpreter: Interpreter
@@ -31,7 +33,7 @@ struct EnvironmentBuild: Sendable {
             progress(.waiting)
         }
         if let ready = existing() { return ready }
-        let temporary = "\(path).tmp-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let temporary = "\(staging)/\(key).tmp-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         defer { Disk.remove(temporary) }
         let packages = try await install(into: temporary, progress)
         progress(.finishing)
@@ -45,12 +47,18 @@ struct EnvironmentBuild: Sendable {
     ) async throws -> Int {
         let total = lock.pins.count
         progress(.installing(done: 0, total: total))
+        let reach = uv.reach(installing: lock, with: interpreter)
+        var walls = uv.walls?(reach) ?? []
+        if !walls.isEmpty, uv.asksSessionForCredentials {
+            progress(.warning("installing without walls, because UV_KEYRING_PROVIDER asks your session"))
+            walls = []
+        }
         let created = try await uv.run(
             [
                 "venv", "--quiet", "--relocatable", "--no-project", "--no-config", "--python", interpreter.path,
                 temporary,
             ],
-            in: "/", timeout: Uv.queryTimeout)
+            in: "/", timeout: Uv.queryTimeout, walls: walls)
         guard created.isSuccess else { throw failure(created.text) }
         if total > 0 {
             // In `/`, because uv reads settings such as `no-binary` from the folders above the one it runs in.
@@ -59,7 +67,7 @@ struct EnvironmentBuild: Sendable {
                 [
                     "pip", "sync", "--python", "\(temporary)/bin/python", "--require-hashes", "--only-binary", ":all:",
                     "--link-mode", "hardlink", "\(temporary)/requirements.lock",
-                ], in: "/", timeout: Uv.syncTimeout
+                ], in: "/", timeout: Uv.syncTimeout, walls: walls
             ) { line in
                 if let step = EnvironmentProgress(line: line, total: total) { progress(step) }
             }
@@ -74,12 +82,14 @@ struct EnvironmentBuild: Sendable {
     private func compile(
         _ temporary: String, _ progress: @escaping @Sendable (EnvironmentProgress) -> Void
     ) async throws {
+        let reach = Reach(
+            readable: interpreter.visiblePrefix.map { [$0] } ?? [], writable: [temporary], network: false)
         let result = try await Program(
             executable: interpreter.path,
             arguments: [
                 "-I", "-S", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "timestamp", "\(temporary)/lib",
             ],
-            environment: uv.pythonEnvironment, folder: "/", timeout: Uv.syncTimeout
+            environment: uv.pythonEnvironment, folder: "/", timeout: Uv.syncTimeout, walls: uv.walls?(reach) ?? []
         ).run()
         let text = result.output + result.errors
         if Disk.isFull(text) { throw Disk.full(path, cause: UvFailure(text)) }
@@ -96,8 +106,11 @@ struct EnvironmentBuild: Sendable {
         ]
         try Disk.write(description.description + "\n", to: "\(temporary)/berth.json")
         Disk.setFolderModes(temporary, 0o555)
+        // A folder that changes its parent has to be writable; root is not asked.
+        chmod(temporary, 0o755)
         try Disk.sync(filesystemOf: temporary)
         guard rename(temporary, path) == 0 else { throw Disk.failure("finish", path) }
+        chmod(path, 0o555)
         try Disk.syncFolder(folder)
     }
 

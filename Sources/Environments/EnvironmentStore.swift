@@ -13,7 +13,9 @@ public actor EnvironmentStore {
     /// How long an environment that nobody refers to yet survives a collection, in seconds.
     public static let graceSeconds = 3_600
 
-    private let folder: String
+    nonisolated let folder: String
+    /// What is being built; another store with the same cache has another folder.
+    nonisolated let staging: String
     private let uv: Uv
     private var uvVersion: String?
     private var builds: [String: SharedWork] = [:]
@@ -25,6 +27,7 @@ public actor EnvironmentStore {
     public init(folder: String, uv: Uv) {
         self.folder = folder
         self.uv = uv
+        staging = "\(uv.cache)/staging/\(SHA256.hash(data: Data(folder.utf8)).hex.prefix(16))"
     }
 
     /// Ends all builds that are under way at once, with every process of theirs, and waits until they have cleaned up.
@@ -36,6 +39,7 @@ public actor EnvironmentStore {
         let works = Array(running.values)
         for work in works { work.abandon() }
         for work in works { await work.ended() }
+        rmdir(staging)  // when it is empty
     }
 
     /// The environment of a lock: the one that is there, or a new one.
@@ -54,7 +58,8 @@ public actor EnvironmentStore {
         let locked = lock.python.map { $0.split(separator: ".").prefix(2).joined(separator: ".") }
         let interpreter = try await uv.interpreter(python ?? locked)
         let key = Self.key(lock, interpreter, version)
-        let build = EnvironmentBuild(folder: folder, key: key, lock: lock, interpreter: interpreter, uv: uv)
+        let build = EnvironmentBuild(
+            folder: folder, staging: staging, key: key, lock: lock, interpreter: interpreter, uv: uv)
         if let ready = build.existing() { return ready }
         while true {
             guard !isClosed else { throw CancellationError() }
@@ -68,13 +73,15 @@ public actor EnvironmentStore {
     @discardableResult public func removeLeftovers() throws -> Int {
         try Disk.makeFolder(folder + "/.locks")
         var removed = 0
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
-            guard let range = name.range(of: ".tmp-") else { continue }
-            let key = String(name[..<range.lowerBound])
-            guard let lock = try FolderLock.tryTake(EnvironmentBuild.lockPath(folder, key)) else { continue }
-            Disk.remove("\(folder)/\(name)")
-            removed += 1
-            _ = consume lock
+        for place in [folder, staging] {
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? [] {
+                guard let range = name.range(of: ".tmp-") else { continue }
+                let key = String(name[..<range.lowerBound])
+                guard let lock = try FolderLock.tryTake(EnvironmentBuild.lockPath(folder, key)) else { continue }
+                Disk.remove("\(place)/\(name)")
+                removed += 1
+                _ = consume lock
+            }
         }
         return removed
     }
@@ -102,7 +109,8 @@ public actor EnvironmentStore {
 
     private func prepare() throws {
         guard !isPrepared else { return }
-        try Disk.makeFolder(uv.cache)
+        try Disk.makeFolder(staging)
+        try Disk.makeFolder(uv.downloads)
         try removeLeftovers()
         isPrepared = true
     }

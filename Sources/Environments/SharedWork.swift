@@ -7,6 +7,7 @@ final class SharedWork: Sendable {
     private struct State {
         var waiters: [UInt64: (continuation: CheckedContinuation<Environment?, any Error>, progress: Progress)] = [:]
         var result: Result<Environment, any Error>?
+        var latest: EnvironmentProgress?
         var task: Task<Void, Never>?
         var isAbandoned = false
         var lastID: UInt64 = 0
@@ -30,7 +31,8 @@ final class SharedWork: Sendable {
         state.withLock { $0.task = task }
     }
 
-    /// Waits for the result; nil when the work was abandoned before this caller came.
+    /// Waits for the result; nil when the work was abandoned before this caller came. Who comes later is told first how
+    /// far it is.
     func value(progress: @escaping Progress) async throws -> Environment? {
         let id = state.withLock { state in
             state.lastID += 1
@@ -43,6 +45,8 @@ final class SharedWork: Sendable {
                     if let result = state.result { return result.map { $0 } }
                     if state.isAbandoned { return .success(nil) }
                     state.waiters[id] = (continuation, progress)
+                    // Inside the lock, so that nothing later overtakes it.
+                    if let latest = state.latest { progress(latest) }
                     return nil
                 }
                 guard let now else { return }
@@ -80,7 +84,11 @@ final class SharedWork: Sendable {
     }
 
     private func report(_ progress: EnvironmentProgress) {
-        for listener in state.withLock({ $0.waiters.values.map(\.progress) }) { listener(progress) }
+        let listeners = state.withLock { state in
+            state.latest = progress
+            return state.waiters.values.map(\.progress)
+        }
+        for listener in listeners { listener(progress) }
     }
 
     private func finish(_ result: Result<Environment, any Error>) {

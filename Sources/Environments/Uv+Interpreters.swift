@@ -59,7 +59,7 @@ extension Uv {
 
     private func downloadPython(_ request: String) async throws -> ProgramResult {
         var variables = environment
-        variables["UV_CACHE_DIR"] = cache
+        variables["UV_CACHE_DIR"] = downloads
         variables["UV_HTTP_RETRIES"] = variables["UV_HTTP_RETRIES"] ?? "1"
         return try await Program(
             executable: executable,

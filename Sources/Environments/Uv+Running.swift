@@ -26,6 +26,8 @@ struct Program: Sendable {
     var folder: String
     var input = ""
     var timeout: Duration
+    /// The words before the command that put walls around it.
+    var walls: [String] = []
 
     /// Runs it; `onLine` sees every line of standard error as it comes.
     ///
@@ -59,9 +61,11 @@ struct Program: Sendable {
         ]
         var variables: [Subprocess.Environment.Key: String] = [:]
         for (name, value) in environment { variables[.init(stringLiteral: name)] = value }
+        let command = walls + [executable] + arguments
         do {
             let result = try await Subprocess.run(
-                .path(FilePath(executable)), arguments: Arguments(arguments), environment: .custom(variables),
+                .path(FilePath(command[0])), arguments: Arguments(Array(command[1...])),
+                environment: .custom(variables),
                 workingDirectory: FilePath(folder), platformOptions: options, input: .string(input),
                 output: .bytes(limit: Self.outputLimit), error: .sequence
             ) { execution in
@@ -86,17 +90,18 @@ struct Program: Sendable {
 extension Uv {
     /// Runs uv in `folder`.
     func run(
-        _ arguments: [String], in folder: String, input: String = "", timeout: Duration,
+        _ arguments: [String], in folder: String, input: String = "", timeout: Duration, walls: [String] = [],
         onLine: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws -> ProgramResult {
         var variables = environment
-        variables["UV_CACHE_DIR"] = cache
+        variables["UV_CACHE_DIR"] = downloads
         variables["UV_NO_PROGRESS"] = "1"
         variables["UV_PYTHON_DOWNLOADS"] = "never"
         variables["NO_COLOR"] = "1"
+        if !walls.isEmpty { variables["TMPDIR"] = nil }  // they have a /tmp of their own
         return try await Program(
             executable: executable, arguments: arguments, environment: variables, folder: folder, input: input,
-            timeout: timeout
+            timeout: timeout, walls: walls
         ).run(onLine: onLine)
     }
 

@@ -12,10 +12,16 @@ public struct Uv: Sendable {
 
     /// The program's absolute path.
     public let executable: String
-    /// uv's cache: must be on the filesystem of the environments, because they are hardlinked from it.
+    /// The folder with what was downloaded and what is being built: on the filesystem of the environments, and one
+    /// mount, because files are linked from the first to the second.
     public let cache: String
     /// Whether a Python that is not on this machine may be downloaded.
     public var allowsPythonDownloads: Bool
+    /// What keeps uv and the interpreters to their task while they install; nil where there is nothing to do it.
+    public var walls: Walls?
+
+    /// uv's own cache.
+    var downloads: String { "\(cache)/uv" }
 
     let environment: [String: String]
     let interpreters = InterpreterCache()
@@ -30,14 +36,14 @@ public struct Uv: Sendable {
         self.environment = environment.filter { Self.isPassedOn($0.key) }
     }
 
-    /// Finds uv: `<home>/tools/bin/uv`, then the `PATH` of `environment`. The cache is `<home>/cache/uv`.
+    /// Finds uv: `<home>/tools/bin/uv`, then the `PATH` of `environment`. The cache is `<home>/cache/packages`.
     ///
     /// - Throws: `dependencies` when there is none, saying how to get it.
     public static func locate(home: String, environment: [String: String]) throws(BerthError) -> Uv {
         let own = "\(home)/tools/bin/uv"
         let searched = (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/uv" }
         for candidate in [own] + searched where candidate.hasPrefix("/") && access(candidate, X_OK) == 0 {
-            return Uv(executable: candidate, cache: "\(home)/cache/uv", environment: environment)
+            return Uv(executable: candidate, cache: "\(home)/cache/packages", environment: environment)
         }
         throw BerthError(
             .dependencies, "uv is not installed: it is neither at \(own) nor on the PATH",

@@ -39,7 +39,7 @@ struct BubblewrapCommand: Sendable {
     ]
 
     /// The system: programs and libraries read-only, everything else private.
-    private static func system() -> [String] {
+    static func system() -> [String] {
         var arguments = ["--ro-bind", "/usr", "/usr"]
         for name in ["bin", "sbin", "lib", "lib64", "lib32"] {
             if let target = linkTarget("/\(name)") {

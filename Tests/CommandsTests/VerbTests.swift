@@ -177,7 +177,7 @@ import Testing
             #expect(
                 names == [
                     "home", "isolation namespaces", "isolation landlock", "isolation process", "uv", "python",
-                    "templates",
+                    "installing", "templates",
                 ])
             for check in checks { #expect(text.stdout.contains("\(check.name): \(check.finding)")) }
             let broken = try await cli("doctor", environment: ["BERTH_AGENT": "/nonexistent/agent"])

@@ -49,7 +49,7 @@ import Testing
             }
             #expect(paths.count == 1)
             #expect(Set(compilations.all).count == compilations.all.count, "a caller saw two builds")
-            #expect(try temporaries(folder).isEmpty)
+            #expect(try temporaries(store).isEmpty)
         }
     }
 
@@ -81,7 +81,7 @@ import Testing
             let environment = try await store.environment(for: lock)
             #expect(!environment.reused)
             await store.close()
-            #expect(try temporaries(folder).isEmpty)
+            #expect(try temporaries(store).isEmpty)
         }
     }
 
@@ -92,8 +92,8 @@ import Testing
             let caller = Task { try await store.environment(for: lock) { _ in start.yield() } }
             for await _ in started { break }
             await store.close()
-            #expect(try temporaries(folder).isEmpty)
-            #expect(try processes(naming: "\(folder)/environments/").isEmpty)
+            #expect(try temporaries(store).isEmpty)
+            #expect(try processes(naming: store.staging).isEmpty)
             await #expect(throws: CancellationError.self) { try await caller.value }
             await store.close()
             await #expect(throws: CancellationError.self) { try await store.environment(for: lock) }
@@ -109,8 +109,8 @@ import Testing
             caller.cancel()
             _ = try? await caller.value
             await store.close()
-            #expect(try temporaries(folder).isEmpty)
-            #expect(try processes(naming: "\(folder)/environments/").isEmpty)
+            #expect(try temporaries(store).isEmpty)
+            #expect(try processes(naming: store.staging).isEmpty)
         }
     }
 
@@ -148,13 +148,15 @@ import Testing
             let (dead, living) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
             let environments = "\(folder)/environments"
             try Disk.makeFolder("\(environments)/.locks")
-            try Disk.makeFolder("\(environments)/\(dead).tmp-1-2/lib")
-            try Disk.makeFolder("\(environments)/\(living).tmp-3-4")
+            // Renamed to be removed, and in the middle of being built.
+            try Disk.makeFolder("\(environments)/\(dead).tmp-gone-2/lib")
+            try Disk.makeFolder("\(store.staging)/\(dead).tmp-1-2/lib")
+            try Disk.makeFolder("\(store.staging)/\(living).tmp-3-4")
             guard let held = try FolderLock.tryTake(EnvironmentBuild.lockPath(environments, living)) else {
                 throw Missing()
             }
-            #expect(try await store.removeLeftovers() == 1)
-            #expect(try temporaries(folder) == ["\(living).tmp-3-4"])
+            #expect(try await store.removeLeftovers() == 2)
+            #expect(try temporaries(store) == ["\(living).tmp-3-4"])
             _ = consume held
             #expect(try await store.removeLeftovers() == 1)
         }
@@ -197,7 +199,7 @@ import Testing
             #expect(failure.code == .dependencies)
             #expect(failure.message.contains("is not the one in the lock"), "\(failure)")
             #expect((failure.cause as? UvFailure)?.description.contains(wheel.sha256) == true)
-            #expect(try temporaries(folder).isEmpty)
+            #expect(try temporaries(store).isEmpty)
         }
     }
 
@@ -221,8 +223,11 @@ import Testing
         }
     }
 
-    private func temporaries(_ folder: String) throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: "\(folder)/environments").filter { $0.contains(".tmp-") }
+    private func temporaries(_ store: EnvironmentStore) throws -> [String] {
+        try [store.folder, store.staging].flatMap { folder in
+            guard FileManager.default.fileExists(atPath: folder) else { return [] as [String] }
+            return try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.contains(".tmp-") }
+        }
     }
 
     /// The command lines of running processes that name a folder.

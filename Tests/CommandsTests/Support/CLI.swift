@@ -50,11 +50,11 @@ struct CLI: Sendable {
         // Packages are installed once for all tests and all runs: content-addressed, beside the build.
         let shared = "\(Machine.buildFolder)/commands-tests"
         let files = FileManager.default
-        for path in ["\(home)/cache", folder, "\(shared)/uv", "\(shared)/environments"] {
+        for path in ["\(home)/cache", folder, "\(shared)/packages", "\(shared)/environments"] {
             try files.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         }
-        try files.createSymbolicLink(atPath: "\(home)/cache/uv", withDestinationPath: "\(shared)/uv")
+        try files.createSymbolicLink(atPath: "\(home)/cache/packages", withDestinationPath: "\(shared)/packages")
         try files.createSymbolicLink(atPath: "\(home)/environments", withDestinationPath: "\(shared)/environments")
         var environment = ProcessInfo.processInfo.environment.filter {
             !$0.key.hasPrefix("BERTH_") && !$0.key.hasPrefix("E2B_")

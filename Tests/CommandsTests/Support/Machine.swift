@@ -22,6 +22,13 @@ enum Machine {
     /// The rungs for tests of what does not depend on the walls: the strongest, and the one that works everywhere.
     static let outerRungs: [Isolation] = [.process, .namespaces]
 
+    /// The program of that name on the PATH.
+    static func find(_ program: String) -> String? {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        return path.split(separator: ":").map { "\($0)/\(program)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
+
     /// What the control plane's own doctor finds; asked once.
     static let findings = Task<[Doctor.Check], Never> {
         let environment = [
