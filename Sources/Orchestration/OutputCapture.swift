@@ -8,6 +8,12 @@ final class OutputCapture: Sendable {
     /// The characters of each that an error report shows.
     static let recentLength = 1_000
 
+    /// The bytes after which reading rests. An app that prints without end waits then, or loses lines, and its
+    /// neighbours do not pay for them.
+    static let restAfter = 1 << 20
+    /// How long it rests.
+    static let rest = Duration.milliseconds(250)
+
     /// How often a broken stream is subscribed to again before the sandbox counts as gone.
     static let resubscribeAttempts = 5
     /// The wait before the first of them; each later one waits this much longer.
@@ -44,17 +50,25 @@ final class OutputCapture: Sendable {
     func run(_ process: any SandboxProcess, in sandbox: any Sandbox, clock: any Clock<Duration>) async {
         var process = process
         var attempts = 0
+        var sinceRest = 0
         while !Task.isCancelled {
             do {
                 for try await event in process.events {
                     attempts = 0
                     switch event {
-                    case .stdout(let bytes): take(bytes, "out")
-                    case .stderr(let bytes): take(bytes, "err")
+                    case .stdout(let bytes):
+                        take(bytes, "out")
+                        sinceRest += bytes.count
+                    case .stderr(let bytes):
+                        take(bytes, "err")
+                        sinceRest += bytes.count
                     case .ended(let ending):
                         await tellLimits(of: sandbox)
                         return end(ending)
                     }
+                    guard sinceRest >= Self.restAfter else { continue }
+                    sinceRest = 0
+                    try await clock.sleep(for: Self.rest, tolerance: nil)
                 }
             } catch {
                 if !isOver { note("the output broke off") }
