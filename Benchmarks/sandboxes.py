@@ -29,19 +29,25 @@ def series(one: Berth, executable: Path, folder: Path, rounds: int) -> dict[str,
     if not bench.exists():
         raise BenchError(f"{bench} is not built")
     port, python = free_port(), one.interpreter()
-    words = [executable.parent / "berth-agent", folder / "sandboxes", rounds, CYCLES, app, BODY.decode(), port]
-    with running([python, "launch.py"], app, port) as server:
-        server.first_answer()
+    one.run("destroy", "iris", "--yes")  # it would share its pages with what is measured
+
+    def measured(reference: int) -> dict[str, list[float]]:
+        words = [executable.parent / "berth-agent", folder / "sandboxes", rounds, CYCLES, app, BODY.decode(), reference]
         done = subprocess.run(
             [str(word) for word in (bench, *words, *mounts(python))],
             capture_output=True,
             text=True,
             timeout=LIMIT_SECONDS,
         )
-    if done.returncode != 0:
-        raise BenchError(f"the engine's bench ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    found: dict[str, list[float]] = json.loads(done.stdout)
-    return found
+        if done.returncode != 0:
+            raise BenchError(f"the engine's bench ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        found: dict[str, list[float]] = json.loads(done.stdout)
+        return found
+
+    alone = measured(0)
+    with running([python, "launch.py"], app, port) as server:
+        server.first_answer()
+        return {**alone, **measured(port)}
 
 
 def differences(left: list[float], right: list[float]) -> list[float]:

@@ -67,7 +67,7 @@ struct EngineBench {
         let sandbox = try await provider.create(specification(mounts + [place]))
         do {
             try await start(in: sandbox, request)
-            let series = try await serving(sandbox, request, port)
+            let series = port == 0 ? try await pausing(sandbox, request) : try await serving(sandbox, request, port)
             try await provider.destroy(sandbox.id)
             return series
         } catch {
@@ -123,27 +123,49 @@ struct EngineBench {
                 for _ in 0..<10 { try await connect().exchange() }
                 one["\(side): new connection"] = [(now() - began) / 10]
             }
-            one.merge(try await pausing(sandbox, ours)) { $1 }
             if round >= 0 { series.merge(one, uniquingKeysWith: +) }
         }
         return series
     }
 
     /// What a paused server keeps in memory, and how long it takes from the call to its answer.
-    private func pausing(_ sandbox: any Sandbox, _ connect: () async throws -> Connection) async throws -> Series {
-        let before = try await sandbox.statistics().memoryBytes
-        let kept = try await connect()
+    private func pausing(_ sandbox: any Sandbox, _ request: [UInt8]) async throws -> Series {
+        let before = Double(residentBytes(sandbox.id))
+        // The first pause moves everything out; what the answer needs then stays.
+        _ = try await pausedOnce(sandbox, request)
+        var series: Series = [:]
+        for _ in 0..<rounds {
+            series.merge(try await pausedOnce(sandbox, request), uniquingKeysWith: +)
+            series["memory", default: []].append(before)
+        }
+        return series
+    }
+
+    private func pausedOnce(_ sandbox: any Sandbox, _ request: [UInt8]) async throws -> Series {
+        let kept = Connection(try await sandbox.connect(port: sandbox.port), request: request)
         let asleep = now()
         try await sandbox.pause()
         let pause = now() - asleep
-        let paused = try await sandbox.statistics().memoryBytes
+        let paused = residentBytes(sandbox.id)
         let began = now()
         try await sandbox.resume()
         try kept.exchange()
         return [
-            "pause": [pause], "resume": [now() - began], "memory": [Double(before)],
-            "memory while paused": [Double(paused)],
+            "pause": [pause], "resume": [now() - began], "memory while paused": [Double(paused)],
         ]
+    }
+
+    /// The memory of all processes of a sandbox, engine's included: what is resident, shared pages in each.
+    private func residentBytes(_ id: String) -> Int64 {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.filter { Int($0) != nil }.reduce(0) { sum, pid in
+            guard let variables = try? Data(contentsOf: URL(filePath: "/proc/\(pid)/environ")),
+                variables.firstRange(of: Data("BERTH_SANDBOX=\(id)".utf8)) != nil,
+                let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
+                let kilobytes = status.firstMatch(of: /VmRSS:\s+(\d+)/).flatMap({ Int64($0.1) })
+            else { return sum }
+            return sum + kilobytes << 10
+        }
     }
 
     /// How many things are left after many sandboxes came and went, and how long one takes.

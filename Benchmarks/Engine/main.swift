@@ -9,7 +9,8 @@ import Sandboxes
 ///
 ///     engine-bench AGENT FOLDER ROUNDS CYCLES APP BODY PORT MOUNT…
 ///
-/// `APP` is the folder of a rendered app that runs at `PORT` outside a sandbox, too; a `MOUNT` is `source:target`.
+/// `APP` is the folder of a rendered app that runs at `PORT` outside a sandbox, too; a `MOUNT` is `source:target`. With
+/// port 0 there is no such server, and only pauses are measured, as nobody else then maps the same pages.
 /// Prints one JSON object: the series of each figure, in seconds or per second.
 let words = CommandLine.arguments.dropFirst().map { $0 }
 guard words.count >= 8, let rounds = Int(words[2]), let cycles = Int(words[3]), let port = Int(words[6]) else {
@@ -25,9 +26,11 @@ let mounts = words[7...].map { word in
     return SandboxSpecification.Mount(source: parts[0], target: parts.last ?? "")
 }
 do {
-    var series = try await bench.creation()
-    series.merge(try await bench.serving(app: words[4], body: words[5], port: port, mounts: mounts)) { $1 }
-    series.merge(try await bench.cycles(cycles)) { $1 }
+    var series = try await bench.serving(app: words[4], body: words[5], port: port, mounts: mounts)
+    if port != 0 {
+        series.merge(try await bench.creation()) { $1 }
+        series.merge(try await bench.cycles(cycles)) { $1 }
+    }
     client.close()
     print(String(decoding: try JSONEncoder().encode(series), as: UTF8.self))
 } catch {

@@ -141,9 +141,14 @@ extension Sandbox {
     }
 
     /// Starts a server that answers every request with `answer`, and waits until it listens.
-    func serve(_ answer: String, tag: String = "app") async throws -> any SandboxProcess {
+    ///
+    /// - Parameter value: a Python expression whose value it holds.
+    func serve(
+        _ answer: String, tag: String = "app", keeping value: String = "None"
+    ) async throws -> any SandboxProcess {
         let script = """
             import http.server, os
+            kept = \(value)
             class Handler(http.server.BaseHTTPRequestHandler):
                 def do_GET(self):
                     body = \(String(reflecting: answer)).encode()

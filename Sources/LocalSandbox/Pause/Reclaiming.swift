@@ -25,8 +25,18 @@ enum Reclaiming {
         return berth_page_out(pidfd.number, 0, 0) == 0 ? .pageout : .none
     }
 
+    /// The part of its memory, one in so many, that a sandbox may keep.
+    static let keptPart: Int64 = 4
+
     /// Moves out what can be; a process that does not allow it keeps its memory.
+    ///
+    /// What was moved out before and not touched since is out still. The rest is what it works with: while that is no
+    /// more than a quarter it stays, so that the next resumption does not wait for the disk.
     static func run(_ mechanism: ReclaimMechanism, _ processes: SandboxProcesses) {
+        let (resident, swapped) = processes.all.map(ProcessUsage.residence).reduce((0, 0)) {
+            ($0.0 + $1.0, $0.1 + $1.1)
+        }
+        guard resident * keptPart > resident + swapped else { return }
         switch mechanism {
         case .none: return
         case .cgroup2:

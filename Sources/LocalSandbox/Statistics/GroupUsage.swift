@@ -10,14 +10,16 @@ extension SandboxGroup {
         return Double(used) / 1_000_000_000
     }
 
-    /// Memory in bytes, without file pages that the kernel would drop first; nil when no group counts it.
+    /// Memory in bytes, without pages that the kernel would drop first, since they are on a disk as well; nil when no
+    /// group counts it.
     var memoryBytes: Int64? {
         guard let folder = folder(.memory) else { return nil }
-        let (file, idle) =
-            folder.version == 2
-            ? ("memory.current", "inactive_file") : ("memory.usage_in_bytes", "total_inactive_file")
+        let (file, prefix) = folder.version == 2 ? ("memory.current", "") : ("memory.usage_in_bytes", "total_")
         guard let all = KernelFile.number("\(folder.path)/\(file)") else { return nil }
-        return max(0, all - (KernelFile.number(idle, in: "\(folder.path)/memory.stat") ?? 0))
+        let onDisk = ["inactive_file", "swapcached"].compactMap {
+            KernelFile.number(prefix + $0, in: "\(folder.path)/memory.stat")
+        }
+        return max(0, all - onDisk.reduce(0, +))
     }
 
     /// The most memory so far, in bytes; nil when no group counts it.

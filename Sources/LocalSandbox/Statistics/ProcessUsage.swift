@@ -27,6 +27,16 @@ enum ProcessUsage {
         return pages * Int64(sysconf(Int32(_SC_PAGESIZE)))
     }
 
+    /// The pages of a process that are no file's: those in memory, and those that were moved out, both in bytes.
+    static func residence(_ pid: Int32) -> (resident: Int64, swapped: Int64) {
+        let lines = KernelFile.text("/proc/\(pid)/status")?.split(separator: "\n") ?? []
+        let bytes = { (name: String) -> Int64 in
+            let words = lines.first { $0.hasPrefix(name) }?.split { $0 == " " || $0 == "\t" } ?? []
+            return words.count > 1 ? (Int64(words[1]) ?? 0) << 10 : 0
+        }
+        return (bytes("RssAnon:"), bytes("VmSwap:"))
+    }
+
     /// Seconds since a process began.
     static func uptime(of process: ProcessIdentity) -> Double {
         let words = KernelFile.text("/proc/uptime")?.split(separator: " ") ?? []

@@ -33,6 +33,30 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: Machine.enforcement.enforced.reclaim != .none, "there is no swap"))
+    func pausedSandboxGivesItsMemoryBackAndLaterKeepsWhatItWorksWith() async throws {
+        try await withEngine(Machine.strongest) { engine in
+            let sandbox = try await engine.sandbox()
+            // Memory that no request touches again, none of it zeros.
+            let server = try await sandbox.serve("hello", keeping: "os.urandom(64 << 20)")
+            let folder = engine.provider.sandboxFolder(sandbox.id)
+            let processes = SandboxProcesses(folder: folder, state: try #require(try folder.state()))
+            let residence = { processes.all.map(ProcessUsage.residence).reduce(Int64(0)) { $0 + $1.resident } }
+            let before = residence()
+            try await sandbox.pause()
+            #expect(residence() * Reclaiming.keptPart <= before)
+            try await sandbox.resume()
+            #expect(try await sandbox.ask(engine.client) == "hello")
+            let working = residence()
+            try #require(working * Reclaiming.keptPart < before)
+            try await sandbox.pause()
+            #expect(residence() >= working)
+            try await sandbox.resume()
+            #expect(try await sandbox.ask(engine.client) == "hello")
+            withExtendedLifetime(server) {}
+        }
+    }
+
     @Test(arguments: Machine.hosts, Machine.rungs)
     func pausedSandboxIsDestroyed(_ host: Host, _ isolation: Isolation) async throws {
         try await withEngine(isolation, enforcement: host.enforcement) { engine in
