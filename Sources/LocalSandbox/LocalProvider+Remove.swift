@@ -8,7 +8,7 @@ extension LocalProvider {
     func remove(_ id: String) async throws {
         let child = withShared { $0.children[id] }
         let limit = Self.endTimeout
-        await disks.stop(id)
+        await watches.stop(id)
         try await Blocking.run {
             let folder = self.sandboxFolder(id)
             try Self.endProcesses(id, folder, child, limit: limit)

@@ -26,7 +26,7 @@ public final class LocalProvider: SandboxProvider {
     let client: CurlClient
     let announce: @Sendable (String) -> Void
     let bubblewrap: String?
-    let disks = DiskWatch()
+    let watches = SandboxWatches()
     /// What holds the limits of sandboxes of an isolation; may try it out, and so take its time.
     let enforcement: @Sendable (Isolation) -> LimitEnforcement
     private let wanted: Isolation?
@@ -215,9 +215,12 @@ extension LocalProvider {
             return vitals
         }
         let folder = sandboxFolder(state.id)
+        var watched: [SandboxWatches.Watch] = []
         if let limit = state.limits?.disk {
-            disks.start(SandboxProcesses(folder: folder, state: state), limit: limit, vitals: vitals)
+            watched.append { await DiskWatch.run(SandboxProcesses(folder: folder, state: state), limit, vitals) }
         }
+        if state.limits?.cpu != nil, let group = state.group { watched.append { await ProcessorWatch.run(group) } }
+        watches.start(state.id, watched)
         return EmbeddedSandbox(
             state: state, folder: folder, vitals: vitals, root: try rootDescriptor(), client: client)
     }

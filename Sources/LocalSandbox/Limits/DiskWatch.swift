@@ -5,7 +5,7 @@ import Sandboxes
 /// Measures the home folders of sandboxes with a disk limit, and kills the app of one that is over it.
 ///
 /// A quota would be the kernel's work, but needs a file system mounted with it, or a right to mount.
-final class DiskWatch: Sendable {
+enum DiskWatch {
     /// The shortest time between two measurements of one sandbox.
     static let interval = Duration.milliseconds(500)
     /// How many times as long as a measurement took the next one waits at least.
@@ -13,26 +13,8 @@ final class DiskWatch: Sendable {
     /// The most files and folders of a sandbox with a disk limit.
     static let maximumEntries = 1_000_000
 
-    private let tasks = Locked<[String: Task<Void, Never>]>([:])
-
-    deinit { tasks.withLock { $0.values.forEach { $0.cancel() } } }
-
-    /// Begins to watch; a sandbox that is watched already stays so.
-    func start(_ processes: SandboxProcesses, limit: Int64, vitals: Vitals) {
-        tasks.withLock { tasks in
-            guard tasks[processes.state.id] == nil else { return }
-            tasks[processes.state.id] = Task { await Self.run(processes, limit, vitals) }
-        }
-    }
-
-    /// Ends the watch and waits until nothing is measured any more.
-    func stop(_ id: String) async {
-        let task = tasks.withLock { $0.removeValue(forKey: id) }
-        task?.cancel()
-        await task?.value
-    }
-
-    private static func run(_ processes: SandboxProcesses, _ limit: Int64, _ vitals: Vitals) async {
+    /// Measures again and again.
+    static func run(_ processes: SandboxProcesses, _ limit: Int64, _ vitals: Vitals) async {
         var pause = interval
         while (try? await Task.sleep(for: pause)) != nil {
             if vitals.isPaused { continue }
