@@ -24,6 +24,8 @@ public struct EgressLimits: Sendable {
     public var lingering = Duration.seconds(2)
     /// Bytes waiting for a side that does not take them, beyond which the other side is not read.
     public var buffer = 64 * 1024
+    /// Bytes waiting in all connections of one sandbox; the one that brings more is closed.
+    public var held = 32 << 20
     /// Bytes of one read.
     public var read = 16 * 1024
     /// The most hosts of one sandbox whose refusal is told.

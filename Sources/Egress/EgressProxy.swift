@@ -56,6 +56,9 @@ public actor EgressProxy: EgressGate {
         telling = Task { for await refusal in stream { refused(refusal) } }
     }
 
+    /// Listens for a sandbox; when it does so already, only what the sandbox is for and may reach is replaced.
+    ///
+    /// - Throws: `sandbox` when the socket cannot be listened on, or the proxy has been closed.
     public func open(_ way: EgressWay) async throws {
         guard !isClosed else { throw BerthError(.sandbox, "the proxy of sandbox \(way.sandbox) has ended") }
         if let opened = exits.withLock({ $0[way.sandbox] }) {
@@ -81,11 +84,13 @@ public actor EgressProxy: EgressGate {
         }
     }
 
+    /// Ends the listener and every connection of a sandbox; one that has none is no error.
     public func close(_ sandbox: String) async {
         guard let opened = exits.withLock({ $0.removeValue(forKey: sandbox) }) else { return }
         await opened.exit.close(try? await opened.listening.value)
     }
 
+    /// What went through since the way was opened here; nil when it is not open.
     public nonisolated func traffic(of sandbox: String) -> EgressTraffic? {
         exits.withLock { $0[sandbox] }?.exit.traffic
     }

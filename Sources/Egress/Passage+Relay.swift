@@ -6,16 +6,23 @@ extension Passage {
     /// Passes bytes on as far as they belong together.
     func forward(_ buffer: ByteBuffer, from side: Side) {
         guard let other = channel(side.other) else { return }
-        lastMoved = .now()
         var buffer = buffer
         if side == .inner, isForwarding {
             guard let count = body.take(buffer.readableBytesView) else { return abort() }
             // What comes behind the request's body is no part of it, whoever it is for; the answer ends the connection.
             buffer = buffer.readSlice(length: count) ?? ByteBuffer()
         }
-        guard buffer.readableBytes > 0 else { return }
-        exit.count(buffer.readableBytes, from: side)
-        other.write(buffer, promise: nil)
+        let count = buffer.readableBytes
+        guard count > 0 else { return }
+        // At the end of a side all that the kernel holds of it comes at once, whether the other side takes it or not.
+        guard exit.hold(count) else { return abort() }
+        lastMoved = .now()
+        exit.count(count, from: side)
+        // A few bytes must not keep the memory of a whole read.
+        if buffer.storageCapacity > 4 * count { buffer = ByteBuffer(bytes: buffer.readableBytesView) }
+        let written = other.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenComplete { [exit] _ in exit.release(count) }
+        other.write(buffer, promise: written)
     }
 
     /// Reads on when the other side takes what there is.

@@ -54,7 +54,7 @@ final class Passage: @unchecked Sendable {
 
     /// Begins to read the request, within its deadline.
     func begin() {
-        guard exit.enter(self) else { return refuse(.tooManyConnections) }
+        guard exit.enter(self) else { return turnAway() }
         timer = inner.eventLoop.scheduleTask(in: TimeAmount(exit.limits.headDeadline)) { [weak self] in
             self?.refuse(.headTimeout)
         }
@@ -235,6 +235,14 @@ final class Passage: @unchecked Sendable {
         inner.writeAndFlush(ByteBuffer(bytes: problem.response())).whenComplete { [self] _ in linger() }
     }
 
+    /// Says that there is no room and closes at once: whoever comes in floods must not hold even that.
+    private func turnAway() {
+        phase = .closing
+        inner.writeAndFlush(ByteBuffer(bytes: EgressProblem.tooManyConnections.response())).whenComplete { [inner] _ in
+            inner.close(promise: nil)
+        }
+    }
+
     /// Ends our side, and reads the rest of the app's for a moment, since closing before would destroy the answer.
     func linger() {
         timer?.cancel()
@@ -244,61 +252,5 @@ final class Passage: @unchecked Sendable {
         timer = inner.eventLoop.scheduleTask(in: TimeAmount(exit.limits.lingering)) { [inner] in
             inner.close(promise: nil)
         }
-    }
-}
-
-/// Tells a passage what one of its channels does.
-final class PassageEnd: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    private let passage: Passage
-    private let side: Passage.Side
-
-    init(_ passage: Passage, _ side: Passage.Side) {
-        self.passage = passage
-        self.side = side
-    }
-
-    func channelActive(context: ChannelHandlerContext) {
-        if side == .inner { passage.begin() }
-        context.fireChannelActive()
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        passage.received(unwrapInboundIn(data), from: side)
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) { passage.readCompleted(side) }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) { passage.writabilityChanged(side) }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event { passage.sideEnded(side) }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) { passage.closed(side) }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
-}
-
-extension ClientBootstrap {
-    /// The options of a channel that is read only while the other side takes what comes.
-    func passing(_ limits: EgressLimits) -> ClientBootstrap {
-        channelOption(.autoRead, value: false)
-            .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: limits.read))
-            .channelOption(.writeBufferWaterMark, value: .init(low: limits.buffer / 2, high: limits.buffer))
-    }
-}
-
-extension ServerBootstrap {
-    /// The same for the channels that it accepts.
-    func passing(_ limits: EgressLimits) -> ServerBootstrap {
-        childChannelOption(.autoRead, value: false)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: limits.read))
-            .childChannelOption(.writeBufferWaterMark, value: .init(low: limits.buffer / 2, high: limits.buffer))
     }
 }

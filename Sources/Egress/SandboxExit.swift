@@ -24,6 +24,7 @@ final class SandboxExit: @unchecked Sendable {
     private var tasks: [Int: Task<Void, Never>] = [:]
     private var lastTask = 0
     private var told: Set<String> = []
+    private var heldBytes = 0
     private var isClosed = false
 
     init(
@@ -124,6 +125,15 @@ final class SandboxExit: @unchecked Sendable {
             if side == .inner { bytes.sentBytes += Int64(count) } else { bytes.receivedBytes += Int64(count) }
         }
     }
+
+    /// Takes bytes into memory until the other side takes them; false when there is no room for them.
+    func hold(_ count: Int) -> Bool {
+        guard heldBytes + count <= limits.held else { return false }
+        heldBytes += count
+        return true
+    }
+
+    func release(_ count: Int) { heldBytes -= count }
 
     /// Tells a refusal, once for each host.
     func tell(_ problem: EgressProblem) {
