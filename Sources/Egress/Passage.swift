@@ -235,8 +235,9 @@ final class Passage: @unchecked Sendable {
         inner.writeAndFlush(ByteBuffer(bytes: problem.response())).whenComplete { [self] _ in linger() }
     }
 
-    /// Says that there is no room and closes at once: whoever comes in floods must not hold even that.
+    /// Says that there is no room; when that is said to too many already, the rest is closed at once.
     private func turnAway() {
+        if exit.turnAway(self) { return refuse(.tooManyConnections) }
         phase = .closing
         inner.writeAndFlush(ByteBuffer(bytes: EgressProblem.tooManyConnections.response())).whenComplete { [inner] _ in
             inner.close(promise: nil)

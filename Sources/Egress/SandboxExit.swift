@@ -21,6 +21,8 @@ final class SandboxExit: @unchecked Sendable {
     private let bytes = Locked(EgressTraffic())
 
     private var passages: [ObjectIdentifier: Passage] = [:]
+    /// Connections that are told that there is no room.
+    private var turnedAway: [ObjectIdentifier: Passage] = [:]
     private var tasks: [Int: Task<Void, Never>] = [:]
     private var lastTask = 0
     private var told: Set<String> = []
@@ -79,7 +81,7 @@ final class SandboxExit: @unchecked Sendable {
         try? await listener?.close()
         let running = try? await loop.submit { [self] in
             isClosed = true
-            for passage in passages.values { passage.abort() }
+            for passage in Array(passages.values) + Array(turnedAway.values) { passage.abort() }
             for task in tasks.values { task.cancel() }
             return Array(tasks.values)
         }.get()
@@ -97,7 +99,15 @@ final class SandboxExit: @unchecked Sendable {
         return true
     }
 
+    /// Whether a connection that is one too many may stay until it has read so: as many as there may be others.
+    func turnAway(_ passage: Passage) -> Bool {
+        guard !isClosed, turnedAway.count < limits.connections else { return false }
+        turnedAway[ObjectIdentifier(passage)] = passage
+        return true
+    }
+
     func leave(_ passage: Passage) {
+        turnedAway[ObjectIdentifier(passage)] = nil
         if passages.removeValue(forKey: ObjectIdentifier(passage)) != nil { all.leave() }
     }
 

@@ -11,7 +11,7 @@ import Testing
     // MARK: what does not come in time
 
     @Test func nameThatIsNotAnsweredHasADeadline() async throws {
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.lookupDeadline = .milliseconds(100)
         try await withProxy(
             .egress, limits: limits,
@@ -29,7 +29,7 @@ import Testing
     @Test func hostThatAcceptsNothingHasADeadline() async throws {
         // A full queue answers no SYN.
         let host = try Host(backlog: 0)
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.attemptDeadline = .milliseconds(200)
         try await withProxy(try rules("127.0.0.1"), limits: limits) { test in
             let first = try await onThread { try test.tunnel(host.port) }
@@ -52,7 +52,7 @@ import Testing
     @Test(arguments: ["", "CONN", "CONNECT 127.0.0.1:80 HTTP/1.1\r\nX: "]) func slowHeadHasADeadline(
         _ part: String
     ) async throws {
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.headDeadline = .milliseconds(200)
         try await withProxy(.egress, limits: limits) { test in
             let answer = try await RefusalTests.ask(test, part)
@@ -101,7 +101,7 @@ import Testing
 
     @Test func connectionsHaveALimitAndAreGivenBack() async throws {
         let host = try Host()
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.connections = 3
         try await withProxy(try rules("127.0.0.1"), limits: limits) { test in
             let tunnels = try await onThread {
@@ -121,9 +121,30 @@ import Testing
         }
     }
 
+    /// A flood is not even told.
+    @Test func thoseTurnedAwayHaveALimitToo() async throws {
+        let host = try Host()
+        var limits = EgressLimits.patient
+        limits.connections = 1
+        try await withProxy(try rules("127.0.0.1"), limits: limits) { test in
+            try await onThread {
+                let tunnel = try test.tunnel(host.port)
+                let told = try test.connect()
+                #expect(try told.takeHead().hasPrefix("HTTP/1.1 503 "))
+                // It stays until it has gone, so this one is closed after its answer.
+                let closed = try test.connect()
+                #expect(try closed.takeAll().hasPrefix("HTTP/1.1 503 "))
+                var state = pollfd(fd: closed.socket, events: Int16(POLLOUT), revents: 0)
+                #expect(poll(&state, 1, 0) == 1 && state.revents & Int16(POLLHUP) != 0)
+                try tunnel.send("still open")
+                _ = try host.accept().take(10)
+            }
+        }
+    }
+
     @Test func allSandboxesTogetherHaveALimit() async throws {
         let host = try Host()
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.connectionsInAll = 1
         try await withProxy(try rules("127.0.0.1"), limits: limits) { test in
             let tunnel = try await onThread { try test.tunnel(host.port) }
@@ -135,7 +156,7 @@ import Testing
     /// A host may send and end while the app does not read: what is held for all of them together has a limit.
     @Test func connectionThatThereIsNoRoomForIsClosed() async throws {
         let host = try Host()
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.held = 0
         try await withProxy(try rules("127.0.0.1"), limits: limits) { test in
             let rest = try await onThread {
@@ -150,7 +171,7 @@ import Testing
 
     @Test func heldBytesAreGivenBack() async throws {
         let host = try Host()
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.held = limits.read
         try await withProxy(try rules("127.0.0.1"), limits: limits) { test in
             try await onThread {

@@ -100,7 +100,7 @@ import Testing
     // MARK: what is told
 
     @Test func eachHostIsToldOnceAndNotWithoutEnd() async throws {
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.toldHosts = 3
         try await withProxy(try rules("a.example"), limits: limits) { test in
             for host in ["b", "b", "c", "b", "d", "e", "f"] {

@@ -139,7 +139,7 @@ import Testing
 
     @Test func silentTunnelIsClosed() async throws {
         let host = try Host()
-        var limits = EgressLimits()
+        var limits = EgressLimits.patient
         limits.idle = .milliseconds(200)
         try await withProxy(try rules("127.0.0.1"), limits: limits) { test in
             try await onThread {
