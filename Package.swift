@@ -74,6 +74,7 @@ let package = Package(
         // Runtime
         library("HealthProbing", ["CurlClient", "DeploymentCore", "Sandboxes"]),
         library("Gateway", ["DeploymentCore"] + nio),
+        library("Egress", ["CPlatform", "DeploymentCore", "Sandboxes"] + nio),
         library(
             "Orchestration",
             [
@@ -85,7 +86,7 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol",
+                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "Egress",
                 "Environments",
                 "Gateway", "HealthProbing", "LocalSandbox", "Orchestration", "Sandboxes",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -129,9 +130,10 @@ let package = Package(
         tests("DeploymentStore", [grdb]),
         tests("E2BProtocol"),
         tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
-        tests("LocalSandbox", ["Sandboxes"]),
+        tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
         tests("HealthProbing"),
         tests("Gateway", nio),
+        tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
             "Orchestration",
             [

@@ -16,6 +16,8 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
     public var sandbox: String?
     /// How far that sandbox is isolated.
     public var isolation: Isolation?
+    /// What its app can reach, in a few words: `none`, `egress`, `2 hosts`, or `open` where nothing keeps it from anything.
+    public var network: String?
     /// How often it was restarted since it was promoted.
     public var restarts: Int
     /// Requests since the control plane started.
@@ -36,7 +38,8 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
     /// Creates a resource.
     public init(
         name: String, state: String, revision: Int?, nonce: String?, url: String, sandbox: String?,
-        isolation: Isolation?, restarts: Int, requests: Int, inFlight: Int, reason: String?, rollout: String?,
+        isolation: Isolation?, network: String? = nil, restarts: Int, requests: Int, inFlight: Int, reason: String?,
+        rollout: String?,
         stage: RolloutStage?, standbys: Int?, createdAt: Int64
     ) {
         self.name = name
@@ -47,6 +50,7 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
         self.url = url
         self.sandbox = sandbox
         self.isolation = isolation
+        self.network = network
         self.restarts = restarts
         self.requests = requests
         self.inFlight = inFlight

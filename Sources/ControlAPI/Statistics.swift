@@ -52,6 +52,10 @@ public struct UsageSample: Codable, Sendable, Equatable {
     public var networkReceivedBytes: Int64?
     /// Bytes sent so far; nil without a network of its own.
     public var networkSentBytes: Int64?
+    /// Bytes that came through its way out since the control plane began; nil without one.
+    public var egressReceivedBytes: Int64?
+    /// Bytes that left through its way out since the control plane began; nil without one.
+    public var egressSentBytes: Int64?
     /// Processes.
     public var processes: Int
     /// Seconds since it began.
@@ -62,7 +66,8 @@ public struct UsageSample: Codable, Sendable, Equatable {
     /// Creates a sample.
     public init(
         time: Int64, cpuPercent: Double, memoryBytes: Int64, diskBytes: Int64, networkReceivedBytes: Int64?,
-        networkSentBytes: Int64?, processes: Int, uptimeSeconds: Double, memoryKills: Int?
+        networkSentBytes: Int64?, egressReceivedBytes: Int64? = nil, egressSentBytes: Int64? = nil, processes: Int,
+        uptimeSeconds: Double, memoryKills: Int?
     ) {
         self.time = time
         self.cpuPercent = cpuPercent
@@ -70,6 +75,8 @@ public struct UsageSample: Codable, Sendable, Equatable {
         self.diskBytes = diskBytes
         self.networkReceivedBytes = networkReceivedBytes
         self.networkSentBytes = networkSentBytes
+        self.egressReceivedBytes = egressReceivedBytes
+        self.egressSentBytes = egressSentBytes
         self.processes = processes
         self.uptimeSeconds = uptimeSeconds
         self.memoryKills = memoryKills

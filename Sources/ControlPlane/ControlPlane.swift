@@ -4,6 +4,7 @@ import ControlAPI
 import CurlClient
 import DeploymentCore
 import DeploymentStore
+import Egress
 import Environments
 import Foundation
 import Gateway
@@ -50,21 +51,27 @@ public struct ControlPlane: Sendable {
         Endpoint.remove(from: configuration)
         let curl = CurlClient()
         defer { curl.close() }
+        let now: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1_000) }
+        let store = try DeploymentStore(path: configuration.path("berth.sqlite"))
+        let logs = try LogBook(folder: configuration.path("logs"), now: now)
+        let journal = RefusalJournal(store: store, logs: logs)
         let gateway = Gateway(
             configuration: Gateway.Configuration(host: Configuration.host, port: configuration.gatewayPort))
         let gatewayPort = try await gateway.start()
+        let egress = EgressProxy { journal.note($0.text, of: $0.labels) }
         do {
             let provider = LocalProvider(
                 folder: configuration.path("sandboxes"), agent: configuration.agent,
                 isolation: configuration.isolation, client: curl,
-                announce: Self.log)
+                announce: Self.log, gate: egress)
             var uv = try Uv.locate(home: configuration.home, environment: environment)
             if let walls = try await ProgramWalls.find() {
                 uv.walls = { walls.prefix(readable: $0.readable, writable: $0.writable, network: $0.network) }
             }
             let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)
             try await environments.removeLeftovers()
-            let workshop = try workshop(provider, environments, gateway, gatewayPort, curl)
+            let workshop = try workshop(
+                provider, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
             let service = DeploymentService(workshop: workshop)
             let isolation = try await provider.capabilities().isolation
             await Self.wakeSandboxes(of: provider)
@@ -84,9 +91,11 @@ public struct ControlPlane: Sendable {
             if stop.withLock(\.isRemovingSandboxes) {
                 for failure in await service.removeSandboxes() { Self.log(failure) }
             }
+            await egress.close()
             try serving.get()
         } catch {
             await gateway.stop(grace: .zero)
+            await egress.close()
             throw error
         }
     }
@@ -108,18 +117,16 @@ public struct ControlPlane: Sendable {
 
     private func workshop(
         _ provider: any SandboxProvider, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
-        _ curl: CurlClient
+        _ curl: CurlClient, store: DeploymentStore, logs: LogBook, now: @escaping @Sendable () -> Int64
     ) throws -> Workshop {
-        let now: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1_000) }
         let blobs = try BlobStore(folder: configuration.path("blobs"), curl: curl)
         return Workshop(
-            store: try DeploymentStore(path: configuration.path("berth.sqlite")), provider: provider,
-            gateway: gateway, gatewayPort: gatewayPort,
+            store: store, provider: provider, gateway: gateway, gatewayPort: gatewayPort,
             environments: LocalEnvironments(store: environments), blobs: blobs,
             bundles: try BundleStore(folder: configuration.path("bundles"), blobs: blobs),
             templates: try TemplateCatalog(folder: configuration.templates), prober: Prober(client: curl),
             liveness: LivenessProber(client: curl),
-            smoke: SmokeRunner(client: curl), logs: try LogBook(folder: configuration.path("logs"), now: now), now: now,
+            smoke: SmokeRunner(client: curl), logs: logs, now: now,
             standbyLimit: configuration.standbyLimit)
     }
 

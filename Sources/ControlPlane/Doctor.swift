@@ -4,6 +4,7 @@ import DeploymentCore
 import Environments
 import Foundation
 import LocalSandbox
+import Sandboxes
 
 /// What a machine can do, found by doing it.
 public struct Doctor: Sendable {
@@ -37,7 +38,9 @@ public struct Doctor: Sendable {
     /// Tries everything once.
     public func examine() async -> [Check] {
         var checks = [home()]
-        checks += await isolation()
+        let rungs = await rungs()
+        checks += isolation(rungs)
+        checks += network(rungs)
         checks += await python()
         checks.append(templates())
         return checks
@@ -62,12 +65,44 @@ public struct Doctor: Sendable {
         }
     }
 
-    private func isolation() async -> [Check] {
+    private func rungs() async -> [RungReport] {
         let client = CurlClient()
         defer { client.close() }
-        let reports = await LocalEngine(agent: configuration.agent, client: client).probe()
-        // Strongest first, so that the first one that works is what sandboxes get.
-        let used = configuration.isolation ?? reports.first { $0.works }?.isolation
+        return await LocalEngine(agent: configuration.agent, client: client).probe()
+    }
+
+    /// What sandboxes get; the reports come strongest first.
+    private func used(_ reports: [RungReport]) -> Isolation? {
+        configuration.isolation ?? reports.first { $0.works }?.isolation
+    }
+
+    private func network(_ reports: [RungReport]) -> [Check] {
+        guard let used = used(reports) else { return [] }
+        let remedy = "what lets namespaces work also lets `network` be chosen"
+        switch NetworkEnforcement(used) {
+        case .filtered:
+            return [
+                Check(
+                    name: "network", verdict: .good,
+                    finding: "an app reaches nothing but what `network` in its manifest opens")
+            ]
+        case .closed:
+            return [
+                Check(
+                    name: "network", verdict: .weak, finding: "an app reaches nothing, and nothing can be opened",
+                    remedy: remedy)
+            ]
+        case .open:
+            return [
+                Check(
+                    name: "network", verdict: .weak, finding: "an app reaches whatever this machine reaches",
+                    remedy: remedy)
+            ]
+        }
+    }
+
+    private func isolation(_ reports: [RungReport]) -> [Check] {
+        let used = used(reports)
         return reports.map { report in
             let isBare = report.isolation == .process && used == .process
             let weak = report.works ? isBare : report.isolation != .process

@@ -1,3 +1,4 @@
+import DeploymentCore
 import Glibc
 
 /// Which addresses may be connected to; checked on the address itself, after the name was looked up.
@@ -32,36 +33,19 @@ public enum AddressPolicy: Sendable, Equatable {
     }
 
     private func allows(_ address: in_addr) -> Bool {
-        let value = UInt32(bigEndian: address.s_addr)
-        switch self {
-        case .any: return true
-        case .loopback: return value >> 24 == 127
-        case .publicOnly: return !Self.specialV4.contains { value >> (32 - $0.bits) == $0.prefix >> (32 - $0.bits) }
-        }
+        allows(withUnsafeBytes(of: address) { IPAddress(bytes: Array($0)) })
     }
 
     private func allows(_ address: in6_addr) -> Bool {
-        let bytes = withUnsafeBytes(of: address) { Array($0) }
-        switch self {
-        case .any: return true
-        case .loopback: return bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
-        case .publicOnly:
-            // Global unicast is 2000::/3; this alone leaves out ::1, mapped and NAT64 addresses, ULA, link-local, multicast.
-            guard bytes[0] & 0xE0 == 0x20 else { return false }
-            let high = bytes.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-            return !Self.specialV6.contains { high >> (32 - $0.bits) == $0.prefix >> (32 - $0.bits) }
-        }
+        allows(withUnsafeBytes(of: address) { IPAddress(bytes: Array($0)) })
     }
 
-    /// https://www.iana.org/assignments/iana-ipv4-special-registry, multicast and the reserved rest.
-    private static let specialV4: [(prefix: UInt32, bits: UInt32)] = [
-        (0x0000_0000, 8), (0x0A00_0000, 8), (0x6440_0000, 10), (0x7F00_0000, 8), (0xA9FE_0000, 16),
-        (0xAC10_0000, 12), (0xC000_0000, 24), (0xC000_0200, 24), (0xC058_6300, 24), (0xC0A8_0000, 16),
-        (0xC612_0000, 15), (0xC633_6400, 24), (0xCB00_7100, 24), (0xE000_0000, 4), (0xF000_0000, 4),
-    ]
-
-    /// Inside 2000::/3: protocol assignments with Teredo, documentation, 6to4 (which carries a v4 address).
-    private static let specialV6: [(prefix: UInt32, bits: UInt32)] = [
-        (0x2001_0000, 23), (0x2001_0DB8, 32), (0x2002_0000, 16), (0x3FFF_0000, 20),
-    ]
+    private func allows(_ address: IPAddress?) -> Bool {
+        guard let address else { return false }
+        switch self {
+        case .any: return true
+        case .loopback: return address.isLoopback
+        case .publicOnly: return address.specialUse == nil
+        }
+    }
 }

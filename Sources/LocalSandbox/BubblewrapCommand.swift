@@ -22,6 +22,8 @@ struct BubblewrapCommand: Sendable {
     static let models = "/opt/models"
     /// The agent inside.
     static let agent = "/opt/berth/agent"
+    /// The folder with the socket of the way out.
+    static let egress = "/opt/berth/egress"
 
     /// The bubblewrap executable.
     var program: String
@@ -74,7 +76,7 @@ struct BubblewrapCommand: Sendable {
     /// The whole command; it ends in the agent, which gets the listener as descriptor 3.
     func arguments(
         folder: SandboxFolder, agent: String, hostname: String, environment: [String: String],
-        mounts: [SandboxSpecification.Mount], agentArguments: [String]
+        mounts: [SandboxSpecification.Mount], hasWayOut: Bool = false, agentArguments: [String]
     ) -> [String] {
         var arguments = [program] + Self.walls + ["--hostname", hostname]
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) { arguments += ["--setenv", name, value] }
@@ -82,6 +84,8 @@ struct BubblewrapCommand: Sendable {
         for file in SystemFiles.names { arguments += ["--ro-bind", "\(folder.path)/etc/\(file)", "/etc/\(file)"] }
         arguments += ["--bind", folder.home, Self.home, "--ro-bind", agent, Self.agent]
         arguments += ["--ro-bind", folder.models, Self.models]
+        // The folder and not the socket, so that another one in its place is found.
+        if hasWayOut { arguments += ["--ro-bind", folder.egress, Self.egress] }
         // Parents before what is mounted below them.
         for mount in mounts.sorted(by: { ($0.target.utf8.count, $0.target) < ($1.target.utf8.count, $1.target) }) {
             arguments += ["--ro-bind", mount.source, mount.target]

@@ -10,18 +10,26 @@ public final class EmbeddedSandbox: Sandbox {
     public let port: Int
     /// How far it is isolated.
     public let isolation: Isolation
+    /// What it can reach, in a few words.
+    public let network: String
     /// The folder of the app inside.
     public let appFolder: String
     let envd: EnvdClient
     let folder: SandboxFolder
     let vitals: Vitals
+    let gate: (any EgressGate)?
     private let home: String
     private let lanes: ControlLanes
     private let root: Descriptor
 
-    init(state: SandboxState, folder: SandboxFolder, vitals: Vitals, root: Descriptor, client: CurlClient) {
+    init(
+        state: SandboxState, folder: SandboxFolder, vitals: Vitals, root: Descriptor, client: CurlClient,
+        network: NetworkEnforcement, gate: (any EgressGate)?
+    ) {
         self.folder = folder
         self.vitals = vitals
+        self.gate = gate
+        self.network = network == .open ? network.rawValue : (state.network ?? .nothing).summary
         id = state.id
         port = state.port
         isolation = state.isolation

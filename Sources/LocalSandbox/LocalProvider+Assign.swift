@@ -13,9 +13,15 @@ extension LocalProvider {
     ) async throws -> [String: String] {
         try MountRules.check(SandboxSpecification(id: id, labels: labels, mounts: models))
         let folder = sandboxFolder(id)
-        return try await Blocking.run {
-            guard let state = try folder.state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
+        let state = try await Blocking.run {
+            guard var state = try folder.state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
             try folder.change { $0.labels = labels }
+            state.labels = labels
+            return state
+        }
+        // What is refused from now on is told in the log of whom it is for.
+        try await openWay(of: state)
+        return try await Blocking.run {
             guard !state.isolation.sharesHost else {
                 _ = try MountRules.copyIntoHome(models, home: folder.home)
                 return [:]

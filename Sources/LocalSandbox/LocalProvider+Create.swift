@@ -20,6 +20,7 @@ extension LocalProvider {
         try MountRules.check(specification)
         let isolation = try await chosenIsolation()
         try isolation.require(specification.minimumIsolation)
+        try network(of: isolation).require(specification.network)
         guard withShared({ $0.busy.insert(id).inserted }) else {
             throw BerthError(.conflict, "the sandbox \(id) is being made already")
         }
@@ -54,7 +55,8 @@ extension LocalProvider {
         let group = SandboxGroup(bases: enforcement.groups.bases, engine: folder, id: specification.id)
         let state = SandboxState(
             id: specification.id, labels: specification.labels, isolation: isolation, port: port,
-            boot: ProcessTable.boot, process: nil, limits: specification.limits, group: group)
+            boot: ProcessTable.boot, process: nil, limits: specification.limits, group: group,
+            network: specification.network)
         do {
             try sandboxFolder(specification.id).make(state)
         } catch {
@@ -68,6 +70,7 @@ extension LocalProvider {
         let folder = sandboxFolder(state.id)
         try Task.checkCancellation()
         let child = try await Blocking.run { try self.spawn(state, specification) }
+        try await openWay(of: state)
         let sandbox = try sandbox(state)
         try await waitForAgent(sandbox, child, folder)
         try await Blocking.run {
@@ -109,6 +112,8 @@ extension LocalProvider {
             try makeFolder(folder.models, mode: 0o755)
             try SystemFiles.write(to: "\(folder.path)/etc", hostname: hostname)
             try MountRules.makeMountPoints(specification.mounts, home: folder.home)
+            let exit = EgressPort(of: state)
+            if exit != nil { try makeFolder(folder.egress, mode: 0o700) }
             let info = try Descriptor(
                 opening: "\(folder.path)/\(SandboxFolder.infoName)", flags: O_WRONLY | O_CREAT | O_EXCL)
             let filter = Descriptor(
@@ -117,7 +122,9 @@ extension LocalProvider {
             let arguments = BubblewrapCommand(program: bubblewrap).arguments(
                 folder: folder, agent: agent, hostname: hostname,
                 environment: Self.environment(state.id, home: BubblewrapCommand.home), mounts: specification.mounts,
-                agentArguments: Self.agentArguments(state.id, home: BubblewrapCommand.home))
+                hasWayOut: exit != nil,
+                agentArguments: Self.agentArguments(state.id, home: BubblewrapCommand.home)
+                    + (exit?.agentArguments ?? []))
             // bubblewrap's own environment can be read inside, at /proc/1/environ.
             child = try Child.spawn(
                 arguments, environment: [ProcessTable.marker: state.id], folder: "/", descriptors: descriptors,

@@ -9,12 +9,15 @@ extension LocalProvider {
         let child = withShared { $0.children[id] }
         let limit = Self.endTimeout
         await watches.stop(id)
+        await gate?.close(id)
         try await Blocking.run {
             let folder = self.sandboxFolder(id)
             try Self.endProcesses(id, folder, child, limit: limit)
             guard access(folder.path, F_OK) == 0 else { return }
             try FolderRemoval.remove(id, in: try self.rootDescriptor(), last: SandboxFolder.stateName)
         }
+        // Somebody may have adopted it meanwhile, and opened its way again.
+        await gate?.close(id)
         withShared {
             $0.children[id] = nil
             $0.ports[id] = nil

@@ -25,6 +25,7 @@ public final class LocalProvider: SandboxProvider {
     let agent: String
     let client: CurlClient
     let announce: @Sendable (String) -> Void
+    let gate: (any EgressGate)?
     let bubblewrap: String?
     let watches = SandboxWatches()
     /// What holds the limits of sandboxes of an isolation; may try it out, and so take its time.
@@ -56,24 +57,26 @@ public final class LocalProvider: SandboxProvider {
     ///   - isolation: What every sandbox gets; nil is the strongest that works here, announced when it is a weak one.
     ///   - client: Speaks to the agents; has to outlive the sandboxes' use.
     ///   - announce: Is told, once each, what a user has to know.
+    ///   - gate: The way out of sandboxes that may reach something; without it none may.
     public convenience init(
         folder: String, agent: String, isolation: Isolation?, client: CurlClient,
-        announce: @escaping @Sendable (String) -> Void = { _ in }
+        announce: @escaping @Sendable (String) -> Void = { _ in }, gate: (any EgressGate)? = nil
     ) {
         self.init(
-            folder: folder, agent: agent, isolation: isolation, client: client, announce: announce,
+            folder: folder, agent: agent, isolation: isolation, client: client, announce: announce, gate: gate,
             bubblewrap: BubblewrapCommand.find())
     }
 
     init(
         folder: String, agent: String, isolation: Isolation?, client: CurlClient,
-        announce: @escaping @Sendable (String) -> Void, bubblewrap: String?,
+        announce: @escaping @Sendable (String) -> Void, gate: (any EgressGate)? = nil, bubblewrap: String?,
         enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached
     ) {
         self.folder = folder.count > 1 && folder.hasSuffix("/") ? String(folder.dropLast()) : folder
         self.agent = agent
         self.client = client
         self.announce = announce
+        self.gate = gate
         self.bubblewrap = bubblewrap
         self.enforcement = enforcement
         wanted = isolation
@@ -84,7 +87,8 @@ public final class LocalProvider: SandboxProvider {
         let isolation = try await chosenIsolation()
         let enforced = try await Blocking.run { self.enforcement(isolation).enforced }
         return SandboxCapabilities(
-            isolation: isolation, mounts: true, ownNetwork: !isolation.sharesHost, enforced: enforced)
+            isolation: isolation, mounts: true, ownNetwork: !isolation.sharesHost, enforced: enforced,
+            network: network(of: isolation))
     }
 
     /// The sandboxes in the folder, dead or alive; those of another boot are dead.
@@ -140,6 +144,7 @@ public final class LocalProvider: SandboxProvider {
             }
         }
         if state.isolation.sharesHost { shared.withLock { $0.ports[id] = state.port } }
+        try await openWay(of: state)
         return sandbox
     }
 
@@ -222,7 +227,8 @@ extension LocalProvider {
         if state.limits?.cpu != nil, let group = state.group { watched.append { await ProcessorWatch.run(group) } }
         watches.start(state.id, watched)
         return EmbeddedSandbox(
-            state: state, folder: folder, vitals: vitals, root: try rootDescriptor(), client: client)
+            state: state, folder: folder, vitals: vitals, root: try rootDescriptor(), client: client,
+            network: network(of: state.isolation), gate: gate)
     }
 
     /// The process that a sandbox lives as long as; nil when it has ended.

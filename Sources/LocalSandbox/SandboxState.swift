@@ -19,13 +19,16 @@ struct SandboxState: Codable, Sendable, Equatable {
     var limits: SandboxLimits?
     /// Its control group, written down before it is made; nil where there is none.
     var group: SandboxGroup?
+    /// What it may reach; nil is nothing, where its rung can enforce that.
+    var network: NetworkAccess?
     /// How it was paused; nil while it runs.
     var paused: FreezeMechanism?
     /// Who was stopped by signals, and so is let go by them.
     var stopped: [ProcessIdentity]?
 }
 
-/// The folder of one sandbox: `sandbox.json`, `agent.sock`, `home/`, `models/`, `etc/`, `info.json` and `launch.log`.
+/// The folder of one sandbox: `sandbox.json`, `agent.sock`, `home/`, `models/`, `egress/`, `etc/`, `info.json` and
+/// `launch.log`.
 struct SandboxFolder: Sendable {
     static let stateName = "sandbox.json"
     static let socketName = "agent.sock"
@@ -33,8 +36,8 @@ struct SandboxFolder: Sendable {
     static let logName = "launch.log"
     /// The prefix of a folder that has no state yet.
     static let draftPrefix = ".new-"
-    /// The most bytes of a state file.
-    static let stateLimit = 64 << 10
+    /// The most bytes of a state file; a list of hosts may take a quarter of it.
+    static let stateLimit = 256 << 10
     /// How much of the launch log an error tells, in bytes.
     static let logTail = 2048
 
@@ -47,6 +50,8 @@ struct SandboxFolder: Sendable {
     var app: String { "\(home)/app" }
     /// Links to the model files that a sandbox was given after it had started.
     var models: String { "\(path)/models" }
+    /// Where its way out listens.
+    var egress: String { "\(path)/egress" }
 
     /// Whether an id is what we make folders of: lower-case letters and digits, 1 to 32.
     static func isValid(_ id: String) -> Bool {

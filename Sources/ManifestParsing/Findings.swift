@@ -111,6 +111,9 @@ extension Findings {
         if character == "\t" || problem.message.contains("tab") {
             return "indent with spaces; YAML does not allow tabs"
         }
+        if problem.context?.contains("scanning an alias") == true {
+            return "put the text in quotes; plain text cannot start with '*'"
+        }
         if problem.message.contains("cannot start any token"), let character {
             return "put the text in quotes; plain text cannot start with \(quoted(String(character)))"
         }

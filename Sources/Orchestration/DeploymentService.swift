@@ -356,7 +356,7 @@ public actor DeploymentService {
         return DeploymentResource(
             name: record.name, state: state, revision: record.activeRevision, nonce: revision?.nonce,
             url: "\(workshop.gatewayURL)/\(record.name)/predict", sandbox: supervisor?.currentSandbox,
-            isolation: replica?.isolation, restarts: supervisor?.restarts ?? 0,
+            isolation: replica?.isolation, network: supervisor?.network, restarts: supervisor?.restarts ?? 0,
             requests: statistics.map { Int($0.requests) } ?? 0, inFlight: statistics.map { Int($0.inFlight) } ?? 0,
             reason: try supervisor?.state.reason ?? lastFailure(of: record), rollout: running?.id,
             stage: running?.stage, standbys: workshop.standbys.ready(for: record.name),

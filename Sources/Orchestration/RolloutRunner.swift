@@ -30,7 +30,9 @@ struct RolloutRunner: Sendable {
     func run(_ rollout: RolloutRecord, _ revision: RevisionRecord) async throws -> Promotion? {
         var snapshot = try Snapshot(revision)
         // Before packages are installed for a sandbox that nobody wants.
-        try await workshop.provider.capabilities().isolation.require(snapshot.manifest.isolation)
+        let capabilities = try await workshop.provider.capabilities()
+        try capabilities.isolation.require(snapshot.manifest.isolation)
+        try capabilities.network.require(snapshot.manifest.network)
         let environment = try await prepare(&snapshot, rollout)
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
         let output = launcher.makeOutput()
@@ -100,7 +102,10 @@ struct RolloutRunner: Sendable {
             let place = try await launcher.place(sandboxID, environment: environment, standby: standby) {
                 try reporter.notice("cold start, as the standby cannot be used: \($0)")
             }
-            let detail = "\(place.sandbox.isolation.rawValue), \(sandboxID)"
+            let isNothing = launcher.snapshot.manifest.network?.isNothing ?? true
+            let detail =
+                "\(place.sandbox.isolation.rawValue), \(sandboxID)"
+                + (isNothing ? "" : ", network \(place.sandbox.network)")
             return (
                 place,
                 StageOutcome(
@@ -130,7 +135,10 @@ struct RolloutRunner: Sendable {
 
     /// What the user has to know of a weak isolation.
     private static func notice(of sandbox: any Sandbox) -> String? {
-        let way = "`berth doctor` says what this machine can do"
+        let isOpen = sandbox.network == NetworkEnforcement.open.rawValue
+        let way =
+            (isOpen ? "it reaches whatever this machine reaches; " : "")
+            + "`berth doctor` says what this machine can do"
         switch sandbox.isolation {
         case .namespaces: return nil
         case .landlock:

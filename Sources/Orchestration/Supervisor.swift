@@ -39,6 +39,7 @@ final class Supervisor: Sendable {
     private struct Status {
         var state = State.serving
         var sandbox: String?
+        var network: String?
         var output: OutputCapture?
         var restarts = 0
         var task: Task<Void, Never>?
@@ -58,6 +59,7 @@ final class Supervisor: Sendable {
         self.first = replica
         status.withLock { status in
             status.sandbox = replica.sandbox.id
+            status.network = replica.sandbox.network
             status.output = replica.output
             status.restarts = restarts
         }
@@ -76,6 +78,8 @@ final class Supervisor: Sendable {
     var restarts: Int { status.withLock(\.restarts) }
     /// The sandbox that exists for it now.
     var currentSandbox: String? { status.withLock(\.sandbox) }
+    /// What the replica can reach, in a few words; nil before there is one.
+    var network: String? { status.withLock(\.network) }
 
     func begin() {
         let task = tasks.start { await self.run() }
@@ -111,8 +115,12 @@ final class Supervisor: Sendable {
             }
             backOff = min((backOff ?? Self.firstBackOff / 2) * 2, Self.longestBackOff)
             do {
-                serving = try await restart()
-                status.withLock { $0.state = .serving }
+                let replica = try await restart()
+                serving = replica
+                status.withLock { status in
+                    status.state = .serving
+                    status.network = replica.sandbox.network
+                }
             } catch {
                 if Task.isCancelled { return }
                 serving = nil

@@ -14,6 +14,8 @@ public protocol Sandbox: Sendable {
     var port: Int { get }
     /// How far it is isolated.
     var isolation: Isolation { get }
+    /// What it can reach, in a few words: `none`, `egress`, `2 hosts`, or `open` where nothing keeps it from anything.
+    var network: String { get }
 
     /// Writes a file, making its folders. The path is absolute inside.
     func write(_ bytes: [UInt8], to path: String, executable: Bool) async throws

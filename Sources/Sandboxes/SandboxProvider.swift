@@ -43,13 +43,19 @@ public struct SandboxCapabilities: Sendable, Equatable, Codable {
     public var ownNetwork: Bool
     /// Which limits hold, and how a sandbox is paused.
     public var enforced: EnforcedLimits
+    /// What an app can be kept from reaching.
+    public var network: NetworkEnforcement
 
     /// Creates capabilities.
-    public init(isolation: Isolation, mounts: Bool, ownNetwork: Bool, enforced: EnforcedLimits = .nothing) {
+    public init(
+        isolation: Isolation, mounts: Bool, ownNetwork: Bool, enforced: EnforcedLimits = .nothing,
+        network: NetworkEnforcement = .open
+    ) {
         self.isolation = isolation
         self.mounts = mounts
         self.ownNetwork = ownNetwork
         self.enforced = enforced
+        self.network = network
     }
 }
 
@@ -67,6 +73,8 @@ public struct SandboxSpecification: Sendable, Equatable {
     public var limits: SandboxLimits
     /// The weakest isolation that will do; nil takes what the provider gives.
     public var minimumIsolation: Isolation?
+    /// What it may reach; nil is nothing where that can be enforced. A demand that cannot be met fails the creation.
+    public var network: NetworkAccess?
 
     /// Where the app's folder is inside, absolute; mounts that belong into it have targets beneath.
     public static let appFolder = "/home/user/app"
@@ -74,7 +82,7 @@ public struct SandboxSpecification: Sendable, Equatable {
     /// Creates a specification.
     public init(
         id: String, labels: SandboxLabels, mounts: [Mount] = [], port: Int = Manifest.Server.defaultPort,
-        limits: SandboxLimits = SandboxLimits(), minimumIsolation: Isolation? = nil
+        limits: SandboxLimits = SandboxLimits(), minimumIsolation: Isolation? = nil, network: NetworkAccess? = nil
     ) {
         self.id = id
         self.labels = labels
@@ -82,6 +90,7 @@ public struct SandboxSpecification: Sendable, Equatable {
         self.port = port
         self.limits = limits
         self.minimumIsolation = minimumIsolation
+        self.network = network
     }
 
     /// A host folder or file, read-only inside.

@@ -22,6 +22,8 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
     public var networkReceivedBytes: Int64?
     /// Bytes sent on the sandbox's own interfaces, its loopback included; nil without a network of its own.
     public var networkSentBytes: Int64?
+    /// What went through its way out since the control plane began; nil without one.
+    public var egress: EgressTraffic?
     /// Processes, the engine's own (launcher and agent) included.
     public var processes: Int
     /// The limit of processes and threads; nil when there is none.
@@ -35,8 +37,9 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
     public init(
         cpuSeconds: Double, cpuLimit: Double? = nil, memoryBytes: Int64, memoryPeakBytes: Int64? = nil,
         memoryLimitBytes: Int64? = nil, diskBytes: Int64, diskIsPartial: Bool = false, diskLimitBytes: Int64? = nil,
-        networkReceivedBytes: Int64? = nil, networkSentBytes: Int64? = nil, processes: Int, processLimit: Int? = nil,
-        uptimeSeconds: Double, memoryKills: Int? = nil
+        networkReceivedBytes: Int64? = nil, networkSentBytes: Int64? = nil, egress: EgressTraffic? = nil,
+        processes: Int,
+        processLimit: Int? = nil, uptimeSeconds: Double, memoryKills: Int? = nil
     ) {
         self.cpuSeconds = cpuSeconds
         self.cpuLimit = cpuLimit
@@ -48,6 +51,7 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
         self.diskLimitBytes = diskLimitBytes
         self.networkReceivedBytes = networkReceivedBytes
         self.networkSentBytes = networkSentBytes
+        self.egress = egress
         self.processes = processes
         self.processLimit = processLimit
         self.uptimeSeconds = uptimeSeconds
@@ -70,6 +74,8 @@ public struct ExceededLimit: Sendable, Equatable, Codable, CustomStringConvertib
 }
 
 extension Sandbox {
+    /// Unknown, and so whatever its machine reaches.
+    public var network: String { NetworkEnforcement.open.rawValue }
     /// Not paused.
     public var isPaused: Bool { false }
     /// - Throws: `sandbox`: a provider without statistics.

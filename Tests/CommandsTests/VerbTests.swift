@@ -176,8 +176,8 @@ import Testing
             let names = checks.map(\.name)
             #expect(
                 names == [
-                    "home", "isolation namespaces", "isolation landlock", "isolation process", "uv", "python",
-                    "installing", "templates",
+                    "home", "isolation namespaces", "isolation landlock", "isolation process", "network", "uv",
+                    "python", "installing", "templates",
                 ])
             for check in checks { #expect(text.stdout.contains("\(check.name): \(check.finding)")) }
             let broken = try await cli("doctor", environment: ["BERTH_AGENT": "/nonexistent/agent"])

@@ -10,7 +10,7 @@ import Testing
         ["E2BProtocol", "ControlAPI", "CurlClient"],
         ["ManifestParsing", "AppTemplates", "Environments", "DeploymentStore", "Artifacts", "Sandboxes"],
         ["SandboxAgent", "LocalSandbox"],
-        ["HealthProbing", "Gateway"],
+        ["HealthProbing", "Gateway", "Egress"],
         ["Orchestration"],
         ["ControlPlane"],
         ["Commands"],
@@ -31,9 +31,11 @@ import Testing
         "UnixSignals": ["ControlPlane"],
         "Logging": ["ControlPlane"],
         "ArgumentParser": ["Commands"],
-        "NIOCore": ["Gateway", "ControlPlane"],
-        "NIOPosix": ["Gateway"],
+        "NIOCore": ["Gateway", "Egress", "ControlPlane"],
+        "NIOPosix": ["Gateway", "Egress"],
         "LocalSandbox": ["ControlPlane"],
+        // Everybody else knows the way out as `EgressGate`.
+        "Egress": ["ControlPlane"],
     ]
 
     /// Targets that run where there is no Foundation.

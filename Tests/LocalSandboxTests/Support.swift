@@ -41,25 +41,28 @@ struct Engine: Sendable {
 
     init(
         folder: String, isolation: Isolation, agent: String, client: CurlClient, bubblewrap: String?,
+        gate: (any EgressGate)? = nil,
         enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached
     ) {
         self.folder = folder
         self.client = client
         provider = LocalProvider(
             folder: folder, agent: agent, isolation: isolation, client: client, announce: { _ in },
-            bubblewrap: bubblewrap, enforcement: enforcement)
+            gate: gate, bubblewrap: bubblewrap, enforcement: enforcement)
     }
 
     /// A second provider on the same folder, as a restarted control plane has.
-    func restarted() -> LocalProvider {
-        LocalProvider(folder: folder, agent: "/nonexistent", isolation: nil, client: client)
+    func restarted(gate: (any EgressGate)? = nil) -> LocalProvider {
+        LocalProvider(folder: folder, agent: "/nonexistent", isolation: nil, client: client, gate: gate)
     }
 
-    func specification(_ mounts: [SandboxSpecification.Mount] = []) -> SandboxSpecification {
+    func specification(
+        _ mounts: [SandboxSpecification.Mount] = [], network: NetworkAccess? = nil
+    ) -> SandboxSpecification {
         let id = "t" + UUID().uuidString.filter { $0 != "-" }.lowercased().prefix(20)
         ids.withLock { $0.append(id) }
         let labels = SandboxLabels(deployment: "demo", nonce: "nonce-\(id)", rollout: "rollout-\(id)")
-        return SandboxSpecification(id: id, labels: labels, mounts: mounts)
+        return SandboxSpecification(id: id, labels: labels, mounts: mounts, network: network)
     }
 
     func sandbox(_ mounts: [SandboxSpecification.Mount] = []) async throws -> any Sandbox {
@@ -77,6 +80,7 @@ struct Engine: Sendable {
 /// Runs `body` with an engine, destroys what it made and checks that nothing is left.
 func withEngine(
     _ isolation: Isolation, agent: String? = Machine.agent, bubblewrap: String? = BubblewrapCommand.find(),
+    gate: (any EgressGate)? = nil,
     enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached,
     _ body: (Engine) async throws -> Void
 ) async throws {
@@ -87,7 +91,7 @@ func withEngine(
         let folder = (parent.hasSuffix("/") ? String(parent.dropLast()) : parent) + "/sandboxes"
         let engine = Engine(
             folder: folder, isolation: isolation, agent: agent, client: client, bubblewrap: bubblewrap,
-            enforcement: enforcement)
+            gate: gate, enforcement: enforcement)
         do {
             try await body(engine)
         } catch {

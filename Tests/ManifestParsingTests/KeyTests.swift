@@ -61,7 +61,7 @@ import Testing
         ("memory: 2Gi", "'memory' belongs under 'resources'"),
         ("secrets: []", "'secrets' is not supported yet; leave it out"),
         ("replicas: 2", "'replicas' is not supported yet; leave it out"),
-        ("network: none", "'network' is not supported yet; leave it out"),
+        ("block_network: true", "Modal's 'block_network' is 'network: none' here"),
         ("port: 80", "'port' belongs under 'server'"),
         ("interval: 1s", "'interval' belongs under 'health'"),
         ("timeout: 1s", "'timeout' belongs under 'health' or under 'predict'"),

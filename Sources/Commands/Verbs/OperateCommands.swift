@@ -56,12 +56,13 @@ struct StatusCommand: AsyncParsableCommand {
 
     static func text(_ deployments: [DeploymentResource]) -> String {
         guard !deployments.isEmpty else { return "nothing is deployed; `berth deploy manifest.yaml` changes that" }
-        var rows = [["NAME", "STATE", "REVISION", "ISOLATION", "REQUESTS", "RESTARTS", "SINCE", "URL"]]
+        var rows = [["NAME", "STATE", "REVISION", "ISOLATION", "NETWORK", "REQUESTS", "RESTARTS", "SINCE", "URL"]]
         for deployment in deployments {
             let rollout = deployment.stage.map { " (\($0.rawValue))" } ?? ""
             rows.append([
                 deployment.name, deployment.state + rollout, deployment.revision.map { "\($0)" } ?? "-",
-                deployment.isolation?.rawValue ?? "-", "\(deployment.requests)", "\(deployment.restarts)",
+                deployment.isolation?.rawValue ?? "-", deployment.network ?? "-", "\(deployment.requests)",
+                "\(deployment.restarts)",
                 Output.time(deployment.createdAt), deployment.url,
             ])
         }

@@ -46,6 +46,7 @@ struct Plan: Encodable {
     var lock: String
     var environmentChanges: Bool
     var manifestChanges: Bool
+    var network: Difference
     var files: [Change]
 
     struct Change: Encodable {
@@ -56,6 +57,13 @@ struct Plan: Encodable {
         var previous: String?
     }
 
+    /// A key of the manifest as it is and as it would be.
+    struct Difference: Encodable {
+        /// nil when nothing serves.
+        var before: String?
+        var after: String
+    }
+
     init(_ preparation: Preparation, _ active: RevisionDetail?) async throws {
         deployment = preparation.manifest.name
         replaces = active?.revision.number
@@ -64,6 +72,8 @@ struct Plan: Encodable {
         self.lock = isCurrent ? "current" : lock == nil ? "will be made" : "out of date, will be made again"
         environmentChanges = !isCurrent || lock?.text != active?.lock
         manifestChanges = preparation.manifest != active?.manifest
+        network = Difference(
+            before: active.map { Self.network($0.manifest) }, after: Self.network(preparation.manifest))
         var current: [String: String] = [:]
         for file in try await preparation.files() where file.kind != .smoke { current[file.path] = file.sha256 }
         for file in try preparation.templates.render(preparation.manifest) {
@@ -83,6 +93,8 @@ struct Plan: Encodable {
         }
     }
 
+    private static func network(_ manifest: Manifest) -> String { (manifest.network ?? .nothing).description }
+
     var text: String {
         var lines = [replaces.map { "\(deployment): would replace revision \($0)" } ?? "\(deployment): would be new"]
         let changes = files.filter { $0.kind != "same" }
@@ -90,6 +102,9 @@ struct Plan: Encodable {
             return "\(deployment): nothing would change; a deploy would start the same bundle again as a new revision"
         }
         lines.append("  manifest     \(replaces == nil ? "new" : manifestChanges ? "changed" : "same")")
+        if network.before != network.after, network.before != nil || network.after != "none" {
+            lines.append("  network      \(network.before.map { "\($0) → " } ?? "")\(network.after)")
+        }
         lines.append("  environment  \(environmentChanges ? "changes" : "same"), lock \(lock)")
         lines.append("  files        \(changes.count) of \(files.count) change")
         for change in changes {

@@ -29,6 +29,8 @@ public struct Manifest: Sendable, Equatable, Codable {
     public var resources: SandboxLimits?
     /// The weakest isolation that will do; nil takes the strongest that the machine has.
     public var isolation: Isolation?
+    /// What the app may reach; nil is nothing where that can be enforced, and whatever the machine reaches elsewhere.
+    public var network: NetworkAccess?
     /// What happens when nobody asks for anything; nil is nothing.
     public var idle: Idle?
 
@@ -41,7 +43,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         requirements: Requirements = .none, env: [String: String] = [:], health: Health = Health(),
         predict: Predict = Predict(), smoke: [SmokeTest] = [], rollout: RolloutSettings = RolloutSettings(),
         standby: Int? = Manifest.defaultStandby, resources: SandboxLimits? = nil, isolation: Isolation? = nil,
-        idle: Idle? = nil
+        network: NetworkAccess? = nil, idle: Idle? = nil
     ) {
         self.name = name
         self.model = model
@@ -56,6 +58,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         self.standby = standby
         self.resources = resources
         self.isolation = isolation
+        self.network = network
         self.idle = idle
     }
 }

@@ -10,7 +10,8 @@ extension EmbeddedSandbox {
     ///
     /// - Throws: `not_found` when it has ended.
     public func statistics() async throws -> SandboxStatistics {
-        try await Blocking.run { [folder, id] in
+        let egress = gate?.traffic(of: id)
+        return try await Blocking.run { [folder, id] in
             guard let state = try folder.state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
             let processes = SandboxProcesses(folder: folder, state: state)
             guard let first = processes.first else { throw BerthError(.notFound, "the sandbox \(id) has ended") }
@@ -26,7 +27,7 @@ extension EmbeddedSandbox {
                 memoryBytes: group?.memoryBytes ?? members.reduce(0) { $0 + ProcessUsage.memoryBytes($1) },
                 memoryPeakBytes: group?.memoryPeakBytes, memoryLimitBytes: limits.memory, diskBytes: usage.bytes,
                 diskIsPartial: usage.isPartial, diskLimitBytes: limits.disk, networkReceivedBytes: network?.received,
-                networkSentBytes: network?.sent, processes: members.count,
+                networkSentBytes: network?.sent, egress: egress, processes: members.count,
                 processLimit: limits.processes ?? (countsProcesses ? SandboxGroup.defaultProcesses : nil),
                 uptimeSeconds: ProcessUsage.uptime(of: first), memoryKills: group?.memoryKills)
         }

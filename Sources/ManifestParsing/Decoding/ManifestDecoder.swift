@@ -19,7 +19,7 @@ struct ManifestDecoder {
             smoke: smoke(root["smoke"]?.list ?? [], predict: predict), rollout: rollout(root["rollout"]?.fields),
             standby: root["standby"]?.integer ?? Manifest.defaultStandby,
             resources: resources(root["resources"]?.fields),
-            isolation: root["isolation"]?.text.flatMap(Isolation.init),
+            isolation: root["isolation"]?.text.flatMap(Isolation.init), network: network(root["network"]),
             idle: (root["idle"]?.fields?["pause_after"]?.duration).map { Manifest.Idle(pauseAfter: $0) })
         return app == nil ? nil : manifest
     }
@@ -70,6 +70,19 @@ struct ManifestDecoder {
             memory: given["memory"]?.text.flatMap(SizeText.parse), cpu: given["cpu"]?.text.flatMap { Double($0) },
             processes: given["processes"]?.integer, disk: given["disk"]?.text.flatMap(SizeText.parse),
             openFiles: given["open_files"]?.integer)
+    }
+
+    private func network(_ given: Checked?) -> NetworkAccess? {
+        guard let given else { return nil }
+        if let word = given.text { return word == "egress" ? .egress : .nothing }
+        guard let list = given.list else { return nil }
+        let rules = list.compactMap(\.text).compactMap { try? HostRule(parsing: $0) }
+        // What was wrong has been reported.
+        guard rules.isEmpty else { return .hosts(rules) }
+        if !findings.hasErrors {
+            findings.error("'network' names no host", at: given.place, suggestion: "write 'network: none'")
+        }
+        return .nothing
     }
 
     private func predict(_ given: Fields?, server: Manifest.Server) -> Manifest.Predict {

@@ -61,6 +61,9 @@ enum ForeignSpellings {
         "memory_mb": ("'resources.memory'", "Fly"), "num_cpus": ("'resources.cpu'", "Ray Serve"),
         "disk_size": ("'resources.disk'", "SkyServe"), "pids_limit": ("'resources.processes'", "Docker"),
         "ulimits": ("'resources.open_files'", "Docker"), "nofile": ("'resources.open_files'", "Docker"),
+        "egress": ("'network: egress'", ""), "allowed_hosts": ("'network'", ""),
+        "allow_internet_access": ("'network: egress'", "E2B"), "block_network": ("'network: none'", "Modal"),
+        "cidr_allowlist": ("'network'", "Modal"), "network_allow_list": ("'network'", "Daytona"),
         // Predictions, tests, traffic.
         "predict_endpoint": ("'predict.path'", "Truss"), "api_path": ("'predict.path'", "LitServe"),
         "response_timeout": ("'predict.timeout'", "Kamal"), "request_timeout_s": ("'predict.timeout'", "Ray Serve"),
@@ -90,7 +93,7 @@ enum ForeignSpellings {
     private static let kubernetes = "this looks like a Kubernetes resource; a manifest starts with 'name' and 'model'"
 
     private static let notYet: Set<String> = [
-        "secrets", "secret", "replicas", "network", "provider", "project", "workers",
+        "secrets", "secret", "replicas", "provider", "project", "workers",
         "concurrency", "queue", "batch", "batching", "cache", "strategy", "bake", "auto_rollback", "canary", "rollback",
         "system_packages", "volumes", "scaling", "autoscaling", "autoscaling_config", "min_replicas", "max_replicas",
         "minReplicas", "maxReplicas", "num_replicas", "labels", "schedule", "webhooks", "auth",

@@ -54,6 +54,7 @@ public enum ManifestSchema {
             "isolation", .choice(Isolation.allCases.map(\.rawValue)),
             "The weakest isolation that will do: process, landlock or namespaces; the deploy fails where the machine has "
                 + "less. Without it the strongest that works"),
+        Key("network", network, "What the app may reach: none, egress (the public internet), or a list of hosts"),
         Key("idle", .mapping(idleKeys), "What happens when nobody asks for anything"),
         Key(
             "standby", .integer(0...maximumStandby), default: .integer(Int64(Manifest.defaultStandby)),

@@ -85,6 +85,7 @@ public actor StatisticsSampler {
             time: service.workshop.now(), cpuPercent: seconds > 0 ? spent / seconds * 100 : 0,
             memoryBytes: usage.memoryBytes, diskBytes: usage.diskBytes,
             networkReceivedBytes: usage.networkReceivedBytes, networkSentBytes: usage.networkSentBytes,
+            egressReceivedBytes: usage.egress?.receivedBytes, egressSentBytes: usage.egress?.sentBytes,
             processes: usage.processes, uptimeSeconds: usage.uptimeSeconds, memoryKills: usage.memoryKills)
         let limits = UsageLimits(
             cpu: usage.cpuLimit, memoryBytes: usage.memoryLimitBytes, diskBytes: usage.diskLimitBytes,
