@@ -31,6 +31,9 @@ final class WakeQueue: Sendable {
     /// How many requests wait.
     var waiting: Int { state.withLock(\.waiting) }
 
+    /// Whether those who come now are refused, since a waking failed a moment ago.
+    var isRefusing: Bool { state.withLock { $0.refusal != nil } }
+
     /// Asks for the waking, and waits for the sandbox that serves then.
     ///
     /// - Throws: `RouteUnavailable` when it does not come, `CancellationError` when the client has left.

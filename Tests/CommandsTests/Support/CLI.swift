@@ -200,6 +200,16 @@ struct CLI: Sendable {
         }
     }
 
+    /// The processes that were started for a sandbox.
+    func processes(ofSandbox id: String) -> [Int32] {
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        let wanted = Array("BERTH_SANDBOX=\(id)".utf8)
+        return entries.compactMap(Int32.init).filter { pid in
+            let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
+            return environment.split(separator: 0).contains { Array($0) == wanted }
+        }
+    }
+
     // MARK: files
 
     /// Writes a file into the work folder; returns its path.
