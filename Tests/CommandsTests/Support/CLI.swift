@@ -183,11 +183,15 @@ struct CLI: Sendable {
         return found
     }
 
+    /// What is there of sandboxes, by all their traces.
+    func remains() -> [String] {
+        let known = sandboxes.withLock { $0 }.sorted()
+        return LeakAudit(root: "\(home)/sandboxes", sandboxes: known).findings()
+    }
+
     /// What a stopped control plane has left: sandboxes, and processes that know the home.
     func leaks() -> [String] {
-        let known = sandboxes.withLock { $0 }.sorted()
-        let findings = LeakAudit(root: "\(home)/sandboxes", sandboxes: known).findings()
-        return findings + processes(of: home).map { "process \($0) still has BERTH_HOME=\(home)" }
+        remains() + processes(of: home).map { "process \($0) still has BERTH_HOME=\(home)" }
     }
 
     private func processes(of home: String) -> [String] {
