@@ -66,8 +66,9 @@ extension Supervisor {
                 try workshop.store.replaceReplica(
                     with: replica.record(restarts: restarts),
                     event: woken.map { event(.woken, $0) })
-            } catch let error as BerthError where error.code == .storageFull && woken == nil {
-                // The row only helps a later control plane to adopt; traffic does not wait for disk space.
+            } catch let error as BerthError where error.code == .storageFull {
+                // The row only helps a later control plane to adopt (without it, what was woken sleeps again then);
+                // traffic does not wait for disk space.
                 replica.output.note("\(error)")
             }
             CrashPoint.awake.pass(if: woken != nil)

@@ -153,6 +153,8 @@ public actor Pauses {
     private func pausedUpstream(_ name: String, _ entry: Entry) -> Upstream {
         var upstream = upstream(entry) { [weak self] in try await self?.wake(name, entry.sandbox.id) }
         upstream.restingHealth = ["status": "paused", "model_loaded": true]
+        // Who comes while the last requests end waits for them, too.
+        upstream.connectDeadline = entry.snapshot.manifest.rollout.drain + Supervisor.connectReserve
         return upstream
     }
 

@@ -140,7 +140,7 @@ struct CLI: Sendable {
     /// The status once nothing of the deployment is being started any more; bounded by the launch's own deadlines.
     func settled(_ name: String) async throws -> DeploymentResource {
         var status = try await status(name)
-        while ["starting", "restarting"].contains(status.state) { status = try await self.status(name) }
+        while ["starting", "restarting", "waking"].contains(status.state) { status = try await self.status(name) }
         return status
     }
 
