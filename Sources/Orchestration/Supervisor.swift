@@ -50,7 +50,7 @@ final class Supervisor: Sendable {
         var output: OutputCapture?
         var restarts = 0
         var task: Task<Void, Never>?
-        /// Takes the wish that a replica which serves be put to sleep.
+        /// Takes the wish that a replica be put to sleep, from the moment it serves.
         var rest: Promise<RestCall>?
         /// Those who wait for the waking, while it sleeps or wakes.
         var queue: WakeQueue?
@@ -72,6 +72,7 @@ final class Supervisor: Sendable {
             status.sandbox = replica.sandbox.id
             status.output = replica.output
             status.restarts = restarts
+            status.rest = Promise()
         }
     }
 
@@ -105,6 +106,7 @@ final class Supervisor: Sendable {
     func begin() {
         let task = tasks.start { await self.run() }
         status.withLock { $0.task = task }
+        if task == nil { refuseAll() }
     }
 
     /// Ends the supervision; the sandbox stays until its owner removes it, for the reason that goes into its log.
@@ -116,7 +118,7 @@ final class Supervisor: Sendable {
     }
 
     private func run() async {
-        defer { endQueue() }
+        defer { refuseAll() }
         var serving = first
         var backOff: Duration?
         while !Task.isCancelled {
@@ -147,7 +149,10 @@ final class Supervisor: Sendable {
             backOff = Self.next(after: backOff)
             do {
                 serving = try await restart()
-                status.withLock { $0.state = .serving }
+                status.withLock { status in
+                    status.state = .serving
+                    status.rest = Promise()
+                }
             } catch {
                 if Task.isCancelled { return }
                 status.withLock { $0.state = .failed("\((error as? FailureWithOutput)?.error ?? error)") }
@@ -171,19 +176,17 @@ final class Supervisor: Sendable {
     }
 
     private func waitForEnd(of replica: Replica) async -> End {
-        while true {
-            let asked = Promise<RestCall>()
-            status.withLock { $0.rest = asked }
-            let event = await nextEvent(replica, asked)
-            status.withLock { $0.rest = nil }
-            if case .rest(let call) = event {
+        while let asked = status.withLock(\.rest) {
+            switch await nextEvent(replica, asked) {
+            case .rest(let call):
                 if fallAsleep(replica, call) { return .asleep }
-                continue
+            case .broken(let reason):
+                refuseRest()
+                return .broken(await replica.explained(reason))
+            case nil: return .stopped
             }
-            asked.current?.refuse("\(snapshot.name) does not serve any more")
-            guard case .broken(let reason) = event else { return .stopped }
-            return .broken(await replica.explained(reason))
         }
+        return .stopped
     }
 
     /// What happens to the replica next; nil when the supervision ended first.

@@ -132,7 +132,7 @@ import Testing
                 await next.close()
             } else {
                 while try await world.state() != "ending" { clock.advance(by: .seconds(3_600)) }
-                #expect(try await world.get("/sum/predict").status == 404)
+                await world.service.tasksSettled { (try? await world.get("/sum/predict").status) == 404 }
                 world.provider.heal()
                 await world.service.tasksSettled {
                     clock.advance(by: .seconds(60))

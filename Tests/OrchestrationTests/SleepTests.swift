@@ -151,7 +151,10 @@ import Testing
             let head = "POST /sum/predict HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
             #expect(send(socket, head, head.utf8.count, 0) == head.utf8.count)
             await world.service.tasksSettled { world.gateway.statistics("sum")?.usesInFlight == 1 }
-            let busy = await #expect(throws: BerthError.self) { try await world.putToSleep() }
+            let now = try #require(world.gateway.statistics("sum")).uses
+            let busy = await #expect(throws: BerthError.self) {
+                try await world.service.putToSleep("sum", uses: now, previous: nil)
+            }
             #expect(busy?.message.contains("somebody asks") == true)
             #expect(send(socket, "{}", 2, 0) == 2)
             #expect(read(socket).hasPrefix("HTTP/1.1 200"))

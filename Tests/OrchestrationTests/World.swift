@@ -110,6 +110,8 @@ struct World: Sendable {
 
     /// Puts the deployment `sum` to sleep, as when nobody has asked anything for a while.
     func putToSleep() async throws {
+        // An answer reaches its client just before it is counted.
+        await service.tasksSettled { gateway.statistics("sum")?.inFlight == 0 }
         let uses = gateway.statistics("sum")?.uses ?? 0
         try await service.putToSleep("sum", uses: uses, previous: nil)
     }

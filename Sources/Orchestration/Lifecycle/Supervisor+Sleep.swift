@@ -10,8 +10,6 @@ struct RestCall: Sendable {
     /// The route that it goes back to when it is not idle after all; nil is the replica itself.
     let previous: Upstream?
     let outcome = Promise<Result<Void, BerthError>>()
-
-    func refuse(_ reason: String) { outcome.fulfil(.failure(BerthError(.conflict, reason))) }
 }
 
 extension Supervisor {
@@ -69,6 +67,7 @@ extension Supervisor {
                 try giveUp(replica, call, queue)
             }
         } catch {
+            status.withLock { $0.rest = Promise() }
             call.outcome.fulfil(
                 .failure(error as? BerthError ?? BerthError(.interrupted, "\(snapshot.name) is stopped")))
             return false
@@ -78,6 +77,7 @@ extension Supervisor {
         status.withLock { status in
             status.state = .asleep(nil)
             status.output = nil
+            status.rest = nil
             status.queue = queue
         }
         remove(replica.sandbox.id)
@@ -118,6 +118,7 @@ extension Supervisor {
             let replica = try await restart(wokenAt: .now)
             status.withLock { status in
                 status.state = .serving
+                status.rest = Promise()
                 status.queue = nil
             }
             queue.succeed(replica.sandbox)
@@ -146,7 +147,20 @@ extension Supervisor {
     }
 
     /// Lets nobody wait for a supervision that has ended.
-    func endQueue() { status.withLock(\.queue)?.refuse(Self.ended(snapshot.name)) }
+    func refuseAll() {
+        refuseRest()
+        status.withLock(\.queue)?.refuse(Self.ended(snapshot.name))
+    }
+
+    /// Takes no more wishes for sleep, and refuses one that came too late.
+    func refuseRest() {
+        let asked = status.withLock { status in
+            defer { status.rest = nil }
+            return status.rest?.current
+        }
+        let name = snapshot.name
+        asked?.outcome.fulfil(.failure(BerthError(.conflict, "\(name) cannot sleep, it does not serve any more")))
+    }
 
     private static func ended(_ name: String) -> RouteUnavailable {
         RouteUnavailable(kind: "not-woken", detail: "deployment \(name) is being changed")
