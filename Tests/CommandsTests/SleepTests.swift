@@ -161,8 +161,11 @@ extension CLI {
         try await json([LifecycleResource].self, "events", "plain").map(\.kind)
     }
 
-    /// Waits until `plain` sleeps; bounded by the test's time limit.
+    /// Waits until `plain` sleeps, which its log says last.
     fileprivate func asleep() async throws {
-        while try await status("plain").state != "asleep" {}
+        let log = try start(["logs", "plain", "--follow", "--tail", "1"])
+        try await log.prints("berth asleep")
+        log.signal(SIGINT)
+        _ = await finish(log)
     }
 }

@@ -73,13 +73,13 @@ extension Supervisor {
             return false
         }
         CrashPoint.asleep.pass()
-        replica.output.close("asleep")
         status.withLock { status in
             status.state = .asleep(nil)
             status.output = nil
             status.rest = nil
             status.queue = queue
         }
+        replica.output.close("asleep")
         remove(replica.sandbox.id)
         call.outcome.fulfil(.success(()))
         return true
