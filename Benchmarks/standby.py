@@ -1,4 +1,4 @@
-"""(f) What a standby saves: a redeploy, and a restart after a crash, against starting the same app by hand."""
+"""(f) What a standby saves: a redeploy, a restart and a wake-up from zero, against starting the same app by hand."""
 
 import contextlib
 import http.client
@@ -76,6 +76,20 @@ def recovery(one: Berth, name: str, body: bytes) -> float:
     return until_answered(one.gateway_port, f"/{name}/predict", body)
 
 
+def wake_up(one: Berth, name: str, body: bytes) -> float:
+    """Seconds that a request takes which finds the deployment asleep."""
+    limit = time.monotonic() + READY_LIMIT_SECONDS
+    while not ((found := status(one, name))["state"] == "asleep" and found["standbys"]):
+        if time.monotonic() > limit:
+            raise BenchError(f"{name} is {found['state']} after {READY_LIMIT_SECONDS:.0f} s")
+        time.sleep(CALM_SECONDS)
+    time.sleep(CALM_SECONDS)
+    began = time.perf_counter()
+    if not answers(one.gateway_port, f"/{name}/predict", body):
+        raise BenchError(f"{name} did not wake up")
+    return time.perf_counter() - began
+
+
 def copied_function(folder: Path) -> Path:
     """The plain function's manifest in a folder of its own."""
     (folder / ".git").mkdir(exist_ok=True)
@@ -116,7 +130,9 @@ class Case:
         folder.mkdir()
         redeploy = Figure(f"{self.name}: redeploy with a standby | uvicorn by hand", "ms")
         restart = Figure(f"{self.name}: back after a crash, for a client | the same", "ms")
+        wake = Figure(f"{self.name}: woken from zero, for a client | the same", "ms")
         redeploy.at_most_ratio, restart.at_most_ratio = self.redeploy_bar, self.restart_bar
+        wake.at_most_ratio = self.restart_bar
         manifest = self.manifest(folder)
         with berth(executable, folder, self.name) as one:
             by_hand = starts_by_hand(one, manifest, folder, self.model, self.body)
@@ -131,12 +147,16 @@ class Case:
                 seconds = by_hand()
                 redeploy.reference.append(seconds)
                 restart.reference.append(seconds)
+                wake.reference.append(seconds)
 
             ours()  # the first one finds cold files
             redeploy.ours.clear()
             restart.ours.clear()
             in_turn(rounds, ours, reference)
-        return [redeploy, restart]
+            one.deploy(manifest, "--set", "idle.stop_after=1s")
+            wake_up(one, self.name, self.body)
+            wake.ours.extend(wake_up(one, self.name, self.body) for _ in range(rounds))
+        return [redeploy, restart, wake]
 
 
 def standby(executable: Path, folder: Path, rounds: int) -> list[Figure]:

@@ -29,9 +29,9 @@ struct BerthCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Operate",
                 subcommands: [
-                    StatusCommand.self, TopCommand.self, LogsCommand.self, PredictCommand.self, HistoryCommand.self,
-                    RollbackCommand.self, CancelCommand.self, PauseCommand.self, ResumeCommand.self,
-                    DestroyCommand.self,
+                    StatusCommand.self, TopCommand.self, LogsCommand.self, EventsCommand.self, PredictCommand.self,
+                    HistoryCommand.self, RollbackCommand.self, CancelCommand.self, PauseCommand.self,
+                    ResumeCommand.self, ExtendCommand.self, DestroyCommand.self,
                 ]),
             CommandGroup(name: "Inside", subcommands: [ExecCommand.self, ShellCommand.self, CopyCommand.self]),
             CommandGroup(

@@ -1,7 +1,6 @@
 import Artifacts
 import ControlAPI
 import DeploymentCore
-import Dispatch
 import Foundation
 
 /// One rollout as a user sees it: prepared, uploaded, submitted, followed; Ctrl-C cancels it and waits for the undoing.
@@ -24,21 +23,21 @@ struct RolloutSession {
 
     /// Submits and follows until the verdict.
     func run(_ request: DeployRequest, isWaiting: Bool = true) async throws -> RolloutResource {
-        let interrupt = Interrupt()
-        defer { interrupt.end() }
+        let signals = Signals()
+        defer { signals.end() }
         let rollout = try await client.submit(request)
         guard isWaiting else { return rollout }
-        return try await follow(rollout.id, interrupt)
+        return try await follow(rollout.id, signals)
     }
 
     /// Follows a rollout that was begun elsewhere; Ctrl-C cancels it.
     func follow(_ id: String) async throws -> RolloutResource {
-        let interrupt = Interrupt()
-        defer { interrupt.end() }
-        return try await follow(id, interrupt)
+        let signals = Signals()
+        defer { signals.end() }
+        return try await follow(id, signals)
     }
 
-    private func follow(_ id: String, _ interrupt: Interrupt) async throws -> RolloutResource {
+    private func follow(_ id: String, _ signals: Signals) async throws -> RolloutResource {
         do {
             return try await withThrowingTaskGroup(of: RolloutResource?.self) { group in
                 group.addTask { [client, progress] in try await client.follow(id) { progress.show($0) } }
@@ -50,7 +49,7 @@ struct RolloutSession {
                     return nil
                 }
                 group.addTask {
-                    await interrupt.wait()
+                    await signals.wait()
                     throw CancellationError()
                 }
                 defer { group.cancelAll() }
@@ -60,39 +59,9 @@ struct RolloutSession {
                 throw CancellationError()
             }
         } catch is CancellationError {
-            interrupt.end()
+            signals.end()
             progress.say("interrupted, undoing… (Ctrl-C again leaves it to the control plane)")
             return try await Task { [client] in try await client.cancel(id) }.value
         }
-    }
-}
-
-/// Ctrl-C and SIGTERM as something to wait for, from its creation until `end()`.
-final class Interrupt: Sendable {
-    private let signals = AsyncStream<Void>.makeStream()
-    private let sources: Locked<[any DispatchSourceSignal]>
-    private static let numbers = [SIGINT, SIGTERM]
-
-    init() {
-        let continuation = signals.continuation
-        sources = Locked(
-            Self.numbers.map { number in
-                signal(number, SIG_IGN)
-                let source = DispatchSource.makeSignalSource(signal: number)
-                source.setEventHandler { continuation.yield() }
-                source.resume()
-                return source
-            })
-    }
-
-    /// Returns at the first signal, or when the waiting task is cancelled.
-    func wait() async {
-        for await _ in signals.stream { return }
-    }
-
-    /// Gives the signals back their usual meaning.
-    func end() {
-        sources.withLock { $0.forEach { $0.cancel() } }
-        for number in Self.numbers { signal(number, SIG_DFL) }
     }
 }

@@ -4,7 +4,7 @@ import DeploymentCore
 public struct DeploymentResource: Codable, Sendable, Equatable {
     /// The name.
     public var name: String
-    /// `serving`, `starting`, `restarting`, `failed` or `inactive`.
+    /// `serving`, `starting`, `restarting`, `failed`, `paused`, `asleep`, `waking`, `ending` or `inactive`.
     public var state: String
     /// The revision that has the traffic.
     public var revision: Int?
@@ -34,14 +34,20 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
     public var standbys: Int?
     /// When its revision was made, in milliseconds since 1970.
     public var createdAt: Int64
+    /// Since when it sleeps without a sandbox, in milliseconds since 1970; nil when it does not.
+    public var asleepSince: Int64?
+    /// When it is destroyed, in milliseconds since 1970; nil is never.
+    public var expiresAt: Int64?
 
     /// Creates a resource.
     public init(
         name: String, state: String, revision: Int?, nonce: String?, url: String, sandbox: String?,
         isolation: Isolation?, network: String? = nil, restarts: Int, requests: Int, inFlight: Int, reason: String?,
-        rollout: String?,
-        stage: RolloutStage?, standbys: Int?, createdAt: Int64
+        rollout: String?, stage: RolloutStage?, standbys: Int?, createdAt: Int64, asleepSince: Int64? = nil,
+        expiresAt: Int64? = nil
     ) {
+        self.asleepSince = asleepSince
+        self.expiresAt = expiresAt
         self.name = name
         self.standbys = standbys
         self.state = state

@@ -16,7 +16,6 @@ import NIOCore
 import Orchestration
 import Sandboxes
 import ServiceLifecycle
-import UnixSignals
 
 /// The composition root: builds every part, recovers, serves until it is told to stop.
 public struct ControlPlane: Sendable {
@@ -24,6 +23,8 @@ public struct ControlPlane: Sendable {
     public static let version = "0.1.0"
     /// How long a stop waits for requests and connections before it cuts them.
     public static let stopGrace = Duration.seconds(10)
+    /// How long all of a stop may take beyond that before what is left of it is cancelled.
+    static let stopReserve = Duration.seconds(5)
 
     private let configuration: Configuration
     private let environment: [String: String]
@@ -34,10 +35,14 @@ public struct ControlPlane: Sendable {
         self.environment = environment
     }
 
-    /// Serves until SIGTERM, SIGINT or a stop request; `ready` hears where once requests are answered.
+    /// Serves until `stopped` returns or a stop is requested; `ready` hears where once requests are answered.
     ///
+    /// A stop takes no new connections, cancels and undoes rollouts, and gives requests in flight `stopGrace`. The
+    /// sandboxes go on for the next control plane, unless the request says otherwise.
     /// - Throws: `conflict` when another control plane has this home, or a port is taken.
-    public func run(ready: @escaping @Sendable (Endpoint) -> Void) async throws {
+    public func run(
+        until stopped: @escaping @Sendable () async -> Void, ready: @escaping @Sendable (Endpoint) -> Void
+    ) async throws {
         let token = try Token.load(from: configuration)
         var home = stat()
         guard stat(configuration.home, &home) == 0, home.st_mode & 0o022 == 0, home.st_uid == geteuid() else {
@@ -76,11 +81,11 @@ public struct ControlPlane: Sendable {
             let isolation = try await provider.capabilities().isolation
             await Self.wakeSandboxes(of: provider)
             for failure in try await service.recover() { Self.log(failure) }
-            let stop = Locked(Stop())
+            let stop = Stop(when: stopped)
             let serving: Result<Void, any Error>
             do {
                 serving = .success(
-                    try await serve(service, workshop.blobs, token, gatewayPort, isolation, stop, ready))
+                    try await serve(service, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
             } catch {
                 serving = .failure(error)
             }
@@ -88,7 +93,7 @@ public struct ControlPlane: Sendable {
             await service.close()
             await environments.close()
             await gateway.stop(grace: Self.stopGrace)
-            if stop.withLock(\.isRemovingSandboxes) {
+            if stop.isRemovingSandboxes.withLock({ $0 }) {
                 for failure in await service.removeSandboxes() { Self.log(failure) }
             }
             await egress.close()
@@ -130,13 +135,25 @@ public struct ControlPlane: Sendable {
             standbyLimit: configuration.standbyLimit)
     }
 
-    /// Ends rollouts and supervision at the beginning of a stop.
+    /// Ends rollouts and supervision at the beginning of a stop, while requests in flight come to their end.
     private struct WorkEnd: Service {
         let service: DeploymentService
+        let gateway: Gateway
 
         func run() async throws {
             try await gracefulShutdown()
+            async let drained: Void = gateway.stop(grace: ControlPlane.stopGrace)
             await service.close()
+            await drained
+        }
+    }
+
+    /// Destroys what has expired, until a stop begins.
+    private struct Expiring: Service {
+        let service: DeploymentService
+
+        func run() async throws {
+            await cancelWhenGracefulShutdown { await service.expireDeployments(ControlPlane.log) }
         }
     }
 
@@ -158,16 +175,18 @@ public struct ControlPlane: Sendable {
         }
     }
 
-    /// How the serving ended.
+    /// What ends the serving, and how.
     private struct Stop: Sendable {
-        var isRemovingSandboxes = false
+        let when: @Sendable () async -> Void
+        let isRemovingSandboxes = Locked(false)
     }
 
     private func serve(
-        _ service: DeploymentService, _ blobs: BlobStore, _ token: String, _ gatewayPort: Int,
-        _ isolation: Isolation, _ stop: Locked<Stop>, _ ready: @escaping @Sendable (Endpoint) -> Void
+        _ service: DeploymentService, _ blobs: BlobStore, _ token: String, _ gateway: Gateway, _ gatewayPort: Int,
+        _ isolation: Isolation, _ stop: Stop, _ ready: @escaping @Sendable (Endpoint) -> Void
     ) async throws {
         let stopRequested = AsyncStream<Void>.makeStream()
+        let running = AsyncStream<Void>.makeStream()
         let directory = SandboxDirectory(service: service)
         let pauses = Pauses(service: service, directory: directory)
         let sampler = StatisticsSampler(service: service, directory: directory, pauses: pauses)
@@ -179,7 +198,7 @@ public struct ControlPlane: Sendable {
                 version: Self.version, pid: getpid(), gateway: "http://\(Configuration.host):\(gatewayPort)",
                 isolation: isolation),
             stop: { keepingSandboxes in
-                stop.withLock { $0.isRemovingSandboxes = !keepingSandboxes }
+                stop.isRemovingSandboxes.withLock { $0 = !keepingSandboxes }
                 stopRequested.continuation.yield()
             })
         var logger = Logger(label: "berth")
@@ -190,6 +209,7 @@ public struct ControlPlane: Sendable {
             configuration: ApplicationConfiguration(
                 address: .hostname(Configuration.host, port: configuration.apiPort), serverName: nil),
             onServerRunning: { channel in
+                running.continuation.finish()
                 let endpoint = Endpoint(
                     apiPort: channel.localAddress?.port ?? configuration.apiPort, gatewayPort: gatewayPort,
                     pid: getpid())
@@ -207,16 +227,17 @@ public struct ControlPlane: Sendable {
             services: [
                 .init(service: application), .init(service: Sampling(sampler: sampler)),
                 .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
-                .init(service: WorkEnd(service: service)),
-            ],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        group.maximumGracefulShutdownDuration = Self.stopGrace
+                .init(service: Expiring(service: service)),
+                .init(service: WorkEnd(service: service, gateway: gateway)),
+            ], logger: logger)
+        group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve
         let services = ServiceGroup(configuration: group)
         defer { Endpoint.remove(from: configuration) }
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
+        try await withThrowingTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
                 do {
                     try await services.run()
+                    return true
                 } catch let error as IOError where error.errnoCode == EADDRINUSE {
                     throw BerthError(
                         .conflict, "port \(configuration.apiPort) is already taken on \(Configuration.host)",
@@ -225,8 +246,16 @@ public struct ControlPlane: Sendable {
             }
             tasks.addTask {
                 for await _ in stopRequested.stream { await services.triggerGracefulShutdown() }
+                return false
             }
-            try await tasks.next()
+            tasks.addTask {
+                await stop.when()
+                // Services that do not run yet cannot be told to stop.
+                for await _ in running.stream {}
+                stopRequested.continuation.yield()
+                return false
+            }
+            while let hasEnded = try await tasks.next(), !hasEnded {}
             tasks.cancelAll()
         }
     }

@@ -31,6 +31,7 @@ struct Routes: Sendable {
         addDeployments(to: version)
         addLogs(to: version)
         addOperation(to: version)
+        addLifecycle(to: version)
         AgentRoutes(pauses: pauses).add(to: version)
         return router
     }
@@ -75,6 +76,25 @@ struct Routes: Sendable {
             return stream(request, type: "text/event-stream") { deliver in
                 try await EventStream(service: service, rollout: id).run(after: last, deliver)
             }
+        }
+    }
+
+    private func addLifecycle(to group: RouterGroup<BasicRequestContext>) {
+        group.post("deployments/:name/expiry") { request, context in
+            let expiry = try await decode(ExpiryRequest.self, request)
+            guard (expiry.milliseconds == nil) == (expiry.isEndless ?? false) else {
+                throw BerthError(.usage, "the request needs either milliseconds or isEndless")
+            }
+            let name = try context.parameters.require("name")
+            _ = try await service.extend(name, milliseconds: expiry.milliseconds, isExact: expiry.isExact ?? false)
+            return try json(try await pauses.deployment(name))
+        }
+        group.get("events") { request, _ in
+            let query = request.uri.queryParameters
+            return try json(
+                try service.lifecycle(
+                    of: query["deployment"].map(String.init), after: query["after"].flatMap { Int64($0) } ?? 0,
+                    limit: query["limit"].flatMap { Int($0) } ?? DeploymentService.maximumEvents))
         }
     }
 

@@ -26,8 +26,11 @@ extension DeploymentStore {
     }
 
     /// Removes a deployment and everything that hangs on it.
-    public func removeDeployment(_ name: String) throws {
-        _ = try write("remove deployment \(name)") { try DeploymentRecord.deleteOne($0, key: name) }
+    public func removeDeployment(_ name: String, event: LifecycleRecord? = nil) throws {
+        try write("remove deployment \(name)") { database in
+            guard try DeploymentRecord.deleteOne(database, key: name), let event else { return }
+            try Self.append(event, database)
+        }
     }
 
     /// The revisions of a deployment, newest first.
@@ -69,17 +72,22 @@ extension DeploymentStore {
         }
     }
 
-    /// Makes `replica` the only one of its deployment.
+    /// Makes `replica` the only one of its deployment, which is awake with it.
     ///
-    /// - Throws: `conflict` when another revision has the traffic by now.
-    public func replaceReplica(with replica: ReplicaRecord) throws {
+    /// - Throws: `conflict` when another revision has the traffic by now, or the deployment's end has begun.
+    public func replaceReplica(with replica: ReplicaRecord, event: LifecycleRecord? = nil) throws {
         try write("record the replica of \(replica.deployment)") { database in
             let deployment = try DeploymentRecord.fetchOne(database, key: replica.deployment)
-            guard deployment?.activeRevision == replica.revision else {
+            guard let deployment, !deployment.isEnding, deployment.activeRevision == replica.revision else {
                 throw BerthError(
                     .conflict, "revision \(replica.revision) of \(replica.deployment) is not active any more")
             }
             try Self.replace(replica, database)
+            if deployment.asleepSince != nil {
+                try database.execute(
+                    sql: "UPDATE deployment SET asleepSince = NULL WHERE name = ?", arguments: [deployment.name])
+            }
+            if let event { try Self.append(event, database) }
         }
     }
 

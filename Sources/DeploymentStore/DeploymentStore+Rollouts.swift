@@ -80,7 +80,12 @@ extension DeploymentStore {
 
     /// Moves the traffic in one transaction: the old revision is superseded, this one active, its replica the only
     /// one, the rollout promoted. After a crash either all of it holds or none.
-    public func promote(_ rollout: RolloutRecord, replica: ReplicaRecord, event: EventRecord) throws {
+    ///
+    /// - Parameter expiresAt: when the deployment is destroyed from now on; nil is never.
+    /// - Throws: `conflict` when the deployment's end has begun.
+    public func promote(
+        _ rollout: RolloutRecord, replica: ReplicaRecord, expiresAt: Int64? = nil, event: EventRecord
+    ) throws {
         try write("promote revision \(rollout.revision) of \(rollout.deployment)") { database in
             try database.execute(
                 sql: "UPDATE revision SET status = 'superseded' WHERE deployment = ? AND status = 'active'",
@@ -92,8 +97,14 @@ extension DeploymentStore {
                 throw BerthError(.notFound, "revision \(rollout.revision) of \(rollout.deployment) does not exist")
             }
             try database.execute(
-                sql: "UPDATE deployment SET activeRevision = ? WHERE name = ?",
-                arguments: [rollout.revision, rollout.deployment])
+                sql: """
+                    UPDATE deployment SET activeRevision = ?, asleepSince = NULL, expiresAt = ?
+                    WHERE name = ? AND NOT isEnding
+                    """,
+                arguments: [rollout.revision, expiresAt, rollout.deployment])
+            guard database.changesCount == 1 else {
+                throw BerthError(.conflict, "deployment \(rollout.deployment) is being destroyed")
+            }
             try Self.replace(replica, database)
             try rollout.update(database)
             try Self.append(event, database)

@@ -5,7 +5,24 @@ enum Migrations {
     static func all() -> DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("2026-11 deployments", migrate: deployments)
+        migrator.registerMigration("2026-11 lifecycle", migrate: lifecycle)
         return migrator
+    }
+
+    private static func lifecycle(_ database: Database) throws {
+        try database.alter(table: "deployment") { table in
+            table.add(column: "asleepSince", .integer)
+            table.add(column: "expiresAt", .integer)
+            table.add(column: "isEnding", .boolean).notNull().defaults(to: false)
+        }
+        // Without a reference: what happened to a deployment can be read when it is gone.
+        try database.create(table: "lifecycleEvent") { table in
+            table.autoIncrementedPrimaryKey("id")
+            table.column("deployment", .text).notNull().indexed()
+            table.column("kind", .text).notNull()
+            table.column("detail", .text).notNull()
+            table.column("time", .integer).notNull()
+        }
     }
 
     private static func deployments(_ database: Database) throws {

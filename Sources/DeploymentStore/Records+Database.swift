@@ -29,6 +29,14 @@ extension JournalRecord: FetchableRecord, MutablePersistableRecord {
     public mutating func didInsert(_ inserted: InsertionSuccess) { id = inserted.rowID }
 }
 
+extension LifecycleRecord: FetchableRecord, MutablePersistableRecord {
+    /// The table.
+    public static var databaseTableName: String { "lifecycleEvent" }
+
+    /// Takes the number that the store gave.
+    public mutating func didInsert(_ inserted: InsertionSuccess) { id = inserted.rowID }
+}
+
 extension EventRecord: FetchableRecord, MutablePersistableRecord {
     /// The table.
     public static var databaseTableName: String { "event" }

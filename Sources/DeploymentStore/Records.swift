@@ -10,9 +10,21 @@ public struct DeploymentRecord: Codable, Sendable, Equatable {
     public var createdAt: Int64
     /// Made by `berth test`: not listed, never exposed, forgotten after a while.
     public var isEphemeral: Bool
+    /// Since when it sleeps, in milliseconds since 1970: it has a revision and, by intent, no replica. Nil when awake.
+    public var asleepSince: Int64?
+    /// When it is destroyed, in milliseconds since 1970; nil is never.
+    public var expiresAt: Int64?
+    /// Whether its end has begun: whatever of it is left is to be removed, and nothing starts any more.
+    public var isEnding: Bool
 
     /// Creates a record.
-    public init(name: String, activeRevision: Int? = nil, createdAt: Int64, isEphemeral: Bool = false) {
+    public init(
+        name: String, activeRevision: Int? = nil, createdAt: Int64, isEphemeral: Bool = false,
+        asleepSince: Int64? = nil, expiresAt: Int64? = nil, isEnding: Bool = false
+    ) {
+        self.asleepSince = asleepSince
+        self.expiresAt = expiresAt
+        self.isEnding = isEnding
         self.name = name
         self.activeRevision = activeRevision
         self.createdAt = createdAt
@@ -185,6 +197,44 @@ public struct JournalRecord: Codable, Sendable, Equatable {
         self.stage = stage
         self.key = key
         self.state = state
+    }
+}
+
+/// What happened to a deployment outside of rollouts, kept beyond its end.
+public struct LifecycleRecord: Codable, Sendable, Equatable {
+    /// Counted up by the store.
+    public var id: Int64?
+    /// The deployment's name.
+    public var deployment: String
+    /// What happened.
+    public var kind: Kind
+    /// More in a few words; may be empty.
+    public var detail: String
+    /// When, in milliseconds since 1970.
+    public var time: Int64
+
+    /// What can happen.
+    public enum Kind: String, Codable, Sendable {
+        case paused
+        case resumed
+        /// Its sandbox was removed for want of requests.
+        case asleep
+        case woken
+        case wakeFailed = "wake_failed"
+        /// Its end was moved.
+        case extended
+        /// Its time is over; `destroyed` follows once nothing of it is left.
+        case expired
+        case destroyed
+    }
+
+    /// Creates a record.
+    public init(id: Int64? = nil, deployment: String, kind: Kind, detail: String = "", time: Int64) {
+        self.id = id
+        self.deployment = deployment
+        self.kind = kind
+        self.detail = detail
+        self.time = time
     }
 }
 

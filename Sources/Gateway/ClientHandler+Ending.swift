@@ -3,18 +3,23 @@ import NIOCore
 
 /// Answers of the gateway's own, pauses, timeouts and ends.
 extension ClientHandler {
-    /// Gives the client an answer of our own; the connection goes on if the request was complete.
+    /// Tells the client what is wrong.
     func refuse(_ problem: Problem, isUpstreamError: Bool = false) {
+        give(problem.answer, isUpstreamError: isUpstreamError)
+    }
+
+    /// Gives the client an answer of our own; the connection goes on if the request was complete.
+    func give(_ answer: OwnAnswer, isUpstreamError: Bool = false) {
         let revisionLine = lease?.revisionLine ?? []
         let hadStarted = exchange.hasStarted
-        release(status: problem.status, isUpstreamError: isUpstreamError)
+        release(status: answer.status, isUpstreamError: isUpstreamError)
         guard let context, !hadStarted else {
             abort()
             return
         }
         let keepsAlive = exchange.keepsAlive && exchange.phase == .answer && !loop.isStopping
         let connection = keepsAlive ? (isVersion10 ? "keep-alive" : nil) : "close"
-        let bytes = problem.response(isHead: isHead, connection: connection, revisionLine: revisionLine)
+        let bytes = answer.response(isHead: isHead, connection: connection, revisionLine: revisionLine)
         context.writeAndFlush(wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: nil)
         if keepsAlive {
             exchange.answerEnded(at: loop.now)
@@ -117,7 +122,8 @@ extension ClientHandler {
         let isHeldByClient = context.map { !$0.channel.isWritable } ?? false
         let stall = Exchange.Stall(
             isHeldByApp: upstream == nil || paused.contains(.app), isHeldByClient: isHeldByClient,
-            timeout: lease?.timeout ?? loop.deadlines.bodyIdle)
+            // A connection that is being opened has a deadline of its own.
+            timeout: ticket != nil ? .max : lease?.timeout ?? loop.deadlines.bodyIdle)
         switch exchange.expiry(at: loop.now, limits: loop.deadlines, stall: stall) {
         case nil: break
         case .idle, .lingered: context?.close(promise: nil)

@@ -11,6 +11,7 @@ extension ClientHandler {
     /// The connection is open: everything so far goes out.
     func connected(_ connection: UpstreamHandler) {
         ticket = nil
+        exchange.progress = loop.now
         use(connection)
         connection.send(output, flushing: true)
         if output.readableBytes > loop.limits.replay {
@@ -82,7 +83,7 @@ extension ClientHandler {
         upstream = nil
         guard let lease else { return }
         self.lease = nil
-        let isRetired = loop.board.end(lease, status: status)
+        let isRetired = loop.board.end(lease, status: status, isUse: isUse)
         if isReusable, !isRetired, exchange.phase == .answer {
             loop.keep(connection)
         } else {
@@ -143,7 +144,7 @@ extension ClientHandler {
         ticket = nil
         upstream?.close()
         upstream = nil
-        if let lease { loop.board.end(lease, status: status, isUpstreamError: isUpstreamError) }
+        if let lease { loop.board.end(lease, status: status, isUse: isUse, isUpstreamError: isUpstreamError) }
         lease = nil
     }
 }

@@ -34,6 +34,8 @@ final class ClientHandler: ChannelInboundHandler {
     var ticket: UInt64?
     var request = RequestHead()
     var action = RouteAction.predict
+    /// Whether the present request asks for more than health.
+    var isUse = false
     var status = 0
     var paused: Pause = []
     /// A part of a head, or what came behind a request.
@@ -139,10 +141,13 @@ final class ClientHandler: ChannelInboundHandler {
                         input, into: memory, limits: loop.limits, forwarded: forwarded)
                     guard let parsed else { return 0 }
                     request = parsed
-                    let found = loop.board.begin(UnsafeRawBufferPointer(rebasing: source[parsed.target.name]))
+                    let action = RouteAction(input, parsed.target)
+                    isUse = action == .predict || action == .info
+                    let name = UnsafeRawBufferPointer(rebasing: source[parsed.target.name])
+                    let found = loop.board.begin(name, isUse: isUse)
                     finding = found
                     if case .serving(let generation) = found {
-                        start = writeLine(generation, input, memory) ?? -1
+                        start = writeLine(action, generation, input, memory) ?? -1
                     }
                     return parsed.end
                 } catch {
@@ -175,11 +180,9 @@ final class ClientHandler: ChannelInboundHandler {
 
     /// Writes the request line if the path is mapped; where it starts, or nil.
     private func writeLine(
-        _ generation: Generation, _ input: Span<UInt8>, _ memory: UnsafeMutableRawBufferPointer
+        _ action: RouteAction?, _ generation: Generation, _ input: Span<UInt8>, _ memory: UnsafeMutableRawBufferPointer
     ) -> Int? {
-        guard let action = RouteAction(input, request.target) else {
-            return nil
-        }
+        guard let action else { return nil }
         self.action = action
         let path = generation.path(action)
         guard !path.isEmpty else { return nil }
@@ -190,12 +193,16 @@ final class ClientHandler: ChannelInboundHandler {
     private func route(_ finding: RouteBoard.Finding, _ start: Int, _ bytes: inout ByteBuffer) {
         framing = BodyFraming(request.framing)
         switch finding {
-        case .unknown: answerLocally(.unknownDeployment, &bytes)
-        case .announced(let problem): answerLocally(problem, &bytes)
+        case .unknown: answerLocally(Problem.unknownDeployment.answer, &bytes)
+        case .announced(let problem): answerLocally(problem.answer, &bytes)
         case .serving(let generation):
             lease = generation
             guard start >= 0 else {
-                answerLocally(.unknownPath(generation.route.name), &bytes)
+                answerLocally(Problem.unknownPath(generation.route.name).answer, &bytes)
+                return
+            }
+            if action == .health, let health = generation.restingHealth {
+                answerLocally(OwnAnswer(status: 200, body: health), &bytes)
                 return
             }
             let maximum = generation.upstream.maximumBody
@@ -211,7 +218,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     /// Answers without the app; a body that has come already is read over, so that the connection can go on.
-    private func answerLocally(_ problem: Problem, _ bytes: inout ByteBuffer) {
+    private func answerLocally(_ answer: OwnAnswer, _ bytes: inout ByteBuffer) {
         do throws(Refusal) {
             while bytes.readableBytes > 0, !framing.isComplete {
                 let piece = try framing.next(in: bytes)
@@ -222,7 +229,7 @@ final class ClientHandler: ChannelInboundHandler {
             return
         }
         if framing.isComplete { exchange.requestEnded(at: loop.now) }
-        refuse(problem)
+        give(answer)
     }
 
     /// Sends the head and what came with it of the body, if that is small, in one write.

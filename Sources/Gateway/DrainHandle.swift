@@ -5,6 +5,9 @@ public struct DrainHandle: Sendable {
     let generation: Generation
     let gateway: Gateway
 
+    /// Whether every request on the upstream has ended.
+    public var isDrained: Bool { gateway.board.isDrained(generation) }
+
     /// Waits until every request on the upstream has ended.
     ///
     /// Those that have not after `limit`, or when the task is cancelled, are ended: with 504 where no answer has begun,

@@ -8,6 +8,7 @@ final class LoopState: @unchecked Sendable {
     private struct Connecting {
         let client: ClientHandler
         let since: UInt64
+        let limit: UInt64
     }
 
     let loop: any EventLoop
@@ -48,7 +49,7 @@ final class LoopState: @unchecked Sendable {
         now = NIODeadline.now().uptimeNanoseconds
         // A client that ends takes itself out of the list.
         for client in Array(clients) { client.checkTime() }
-        for (ticket, waiting) in connecting where now - waiting.since >= deadlines.connectDeadline + deadlines.tick {
+        for (ticket, waiting) in connecting where now - waiting.since >= waiting.limit + deadlines.tick {
             abandon(ticket)
             waiting.client.connectFailed(.connectTimeout)
         }
@@ -103,10 +104,12 @@ final class LoopState: @unchecked Sendable {
                 let socket = try await open()
                 self.loop.execute { self.arrived(ticket, socket, generation) }
             } catch {
-                self.loop.execute { self.refused(ticket) }
+                let problem = (error as? RouteUnavailable).map(Problem.init) ?? .connectFailed
+                self.loop.execute { self.refused(ticket, problem) }
             }
         }
-        connecting[ticket] = Connecting(client: client, since: now)
+        let limit = generation.connectDeadline ?? deadlines.connectDeadline
+        connecting[ticket] = Connecting(client: client, since: now, limit: limit)
         opening[ticket] = task
         return ticket
     }
@@ -117,9 +120,9 @@ final class LoopState: @unchecked Sendable {
         opening[ticket]?.cancel()
     }
 
-    private func refused(_ ticket: UInt64) {
+    private func refused(_ ticket: UInt64, _ problem: Problem) {
         opening[ticket] = nil
-        connecting.removeValue(forKey: ticket)?.client.connectFailed(.connectFailed)
+        connecting.removeValue(forKey: ticket)?.client.connectFailed(problem)
     }
 
     private func arrived(_ ticket: UInt64, _ socket: Int32, _ generation: Generation) {

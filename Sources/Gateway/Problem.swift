@@ -2,7 +2,7 @@ import DeploymentCore
 
 /// An answer of the gateway's own (RFC 9457), with `success: false` as every error of a deployment has.
 struct Problem: Equatable {
-    /// How long a client should wait before it tries again after a 503, in seconds.
+    /// How long a client should wait before it tries again after a 503, in seconds, unless something better is known.
     static let retryAfter = 1
 
     var status: Int
@@ -11,10 +11,18 @@ struct Problem: Equatable {
     var title: String
     var detail: String
     var stage: String?
+    /// In seconds; told with a 503.
+    var retryAfter = Self.retryAfter
 
     /// The problem of a refused message.
     init(_ refusal: Refusal) {
         self.init(refusal.status, "refused-request", "request refused", refusal.detail)
+    }
+
+    /// The problem of an upstream that says why it takes no connection.
+    init(_ reason: RouteUnavailable) {
+        self.init(503, reason.kind, "not available", reason.detail)
+        retryAfter = reason.retryAfter
     }
 
     /// Creates a problem.
@@ -56,42 +64,15 @@ struct Problem: Equatable {
         Problem(404, "unmapped-path", "not found", "the app of deployment \(name) has no \(action) path")
     }
 
-    /// The whole answer in bytes.
-    ///
-    /// - Parameters:
-    ///   - isHead: whether the body is to be left out.
-    ///   - connection: what the `Connection` field says; nil leaves it out.
-    ///   - revisionLine: the `X-Berth-Revision` line, empty when no revision is known.
-    func response(isHead: Bool, connection: String?, revisionLine: [UInt8]) -> [UInt8] {
+    /// What a client gets.
+    var answer: OwnAnswer {
         var members: [String: JSONValue] = [
             "type": .string("urn:berth:problem:\(kind)"), "title": .string(title), "status": .integer(Int64(status)),
             "detail": .string(detail), "success": false,
         ]
         if let stage { members["stage"] = .string(stage) }
-        let body = JSONValue.object(members).encoded()
-        var head = "HTTP/1.1 \(status) \(Self.reason(status))\r\nContent-Type: application/problem+json\r\n"
-        head += "Content-Length: \(body.count)\r\n"
-        if status == 503 { head += "Retry-After: \(Self.retryAfter)\r\n" }
-        if let connection { head += "Connection: \(connection)\r\n" }
-        return Array(head.utf8) + revisionLine + [13, 10] + (isHead ? [] : body)
-    }
-
-    private static func reason(_ status: Int) -> String {
-        switch status {
-        case 400: "Bad Request"
-        case 404: "Not Found"
-        case 405: "Method Not Allowed"
-        case 408: "Request Timeout"
-        case 413: "Content Too Large"
-        case 414: "URI Too Long"
-        case 417: "Expectation Failed"
-        case 431: "Request Header Fields Too Large"
-        case 501: "Not Implemented"
-        case 502: "Bad Gateway"
-        case 503: "Service Unavailable"
-        case 504: "Gateway Timeout"
-        case 505: "HTTP Version Not Supported"
-        default: "Error"
-        }
+        return OwnAnswer(
+            status: status, mediaType: "application/problem+json", body: JSONValue.object(members).encoded(),
+            retryAfter: status == 503 ? retryAfter : nil)
     }
 }

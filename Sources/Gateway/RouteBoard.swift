@@ -6,6 +6,9 @@ final class Generation: @unchecked Sendable {
     let upstream: Upstream
     let revisionLine: [UInt8]
     let timeout: UInt64
+    let connectDeadline: UInt64?
+    /// What `/health` is answered with instead of asking the app.
+    let restingHealth: [UInt8]?
     /// The unused connections, one pool per event loop, each touched on its loop only.
     let pools: [IdlePool]
     private let paths: [[UInt8]]
@@ -20,6 +23,8 @@ final class Generation: @unchecked Sendable {
         self.upstream = upstream
         revisionLine = upstream.revisionLine
         timeout = upstream.timeout.nanoseconds
+        connectDeadline = upstream.connectDeadline?.nanoseconds
+        restingHealth = upstream.restingHealth?.encoded()
         paths = RouteAction.allCases.map(upstream.pathBytes)
         pools = (0..<loops).map { _ in IdlePool() }
     }
@@ -48,8 +53,8 @@ final class RouteBoard: Sendable {
 
     private let table = Locked(RouteTable<Route>())
 
-    /// Counts a request in and says where it goes.
-    func begin(_ name: UnsafeRawBufferPointer) -> Finding {
+    /// Counts a request in and says where it goes; `isUse`: whether it asks for more than health.
+    func begin(_ name: UnsafeRawBufferPointer, isUse: Bool) -> Finding {
         table.withLock { table in
             guard let route = table.find(name) else { return .unknown }
             guard let generation = route.current else {
@@ -58,6 +63,10 @@ final class RouteBoard: Sendable {
             }
             generation.inFlight += 1
             route.statistics.requests += 1
+            if isUse {
+                route.statistics.uses += 1
+                route.statistics.usesInFlight += 1
+            }
             return .serving(generation)
         }
     }
@@ -80,11 +89,12 @@ final class RouteBoard: Sendable {
 
     /// Counts a request out; whether the upstream is retired. `status` 0: the client had left.
     @discardableResult
-    func end(_ generation: Generation, status: Int, isUpstreamError: Bool = false) -> Bool {
+    func end(_ generation: Generation, status: Int, isUse: Bool, isUpstreamError: Bool = false) -> Bool {
         let (waiters, isRetired) = table.withLock { _ -> ([CheckedContinuation<Void, Never>], Bool) in
             generation.inFlight -= 1
             generation.route.statistics.statuses[min(5, max(0, status / 100))] += 1
             if isUpstreamError { generation.route.statistics.upstreamErrors += 1 }
+            if isUse { generation.route.statistics.usesInFlight -= 1 }
             return (Self.released(generation), generation.isRetired)
         }
         for waiter in waiters { waiter.resume() }
@@ -153,6 +163,9 @@ final class RouteBoard: Sendable {
     func current() -> [Generation] {
         table.withLock { $0.values.compactMap(\.current) }
     }
+
+    /// Whether no request is in flight.
+    func isDrained(_ generation: Generation) -> Bool { table.withLock { _ in generation.inFlight == 0 } }
 
     /// Returns when no request is in flight.
     func drained(_ generation: Generation) async {

@@ -1,3 +1,5 @@
+import DeploymentCore
+
 /// Where a deployment's requests go: one revision of one app.
 public struct Upstream: Sendable {
     /// The longest revision in bytes; what lies beyond is cut off.
@@ -31,14 +33,25 @@ public struct Upstream: Sendable {
     public var timeout: Duration
     /// The largest request body in bytes; beyond it 413.
     public var maximumBody: Int
+    /// The time for a connection to the app; nil takes the gateway's own (`GatewayLimits.connectDeadline`).
+    public var connectDeadline: Duration?
+    /// What the gateway itself answers on `/health` while the app rests, with 200; nil asks the app.
+    ///
+    /// An app that rests is woken by predictions and `/info`, not by those who only look whether it is there.
+    public var restingHealth: JSONValue?
     /// Gives a connected stream socket of the app, which the gateway owns from then on. Called off the event loops.
+    ///
+    /// A `RouteUnavailable` that it throws is what the client is told; any other error is `app-unreachable`.
     public var connect: @Sendable () async throws -> Int32
 
     /// Creates an upstream.
     public init(
         revision: String, paths: Paths = Paths(), timeout: Duration = .seconds(60),
-        maximumBody: Int = 64 * 1024 * 1024, connect: @escaping @Sendable () async throws -> Int32
+        maximumBody: Int = 64 * 1024 * 1024, connectDeadline: Duration? = nil, restingHealth: JSONValue? = nil,
+        connect: @escaping @Sendable () async throws -> Int32
     ) {
+        self.connectDeadline = connectDeadline
+        self.restingHealth = restingHealth
         self.revision = revision
         self.paths = paths
         self.timeout = timeout
@@ -78,6 +91,10 @@ public struct Upstream: Sendable {
 public struct RouteStatistics: Sendable, Equatable {
     /// Requests that were given to an upstream.
     public var requests = 0
+    /// Those of them that use the app, which a look at its health does not.
+    public var uses = 0
+    /// Uses that an upstream works on now.
+    public var usesInFlight = 0
     /// Requests that an upstream works on now, the old revision's included.
     public var inFlight = 0
     /// Answers by class of status: `statuses[2]` counts 2xx. Class 0 counts clients that left before the answer.

@@ -17,7 +17,18 @@ extension DeploymentService {
         let sandboxes = try await workshop.provider.list()
         var kept: Set<String> = []
         var failures: [String] = []
+        var ended: [String] = []
         for deployment in try workshop.store.deployments() {
+            do {
+                if try isOver(deployment) {
+                    ended.append(deployment.name)
+                    continue
+                }
+            } catch {
+                // It is tried again once everything runs.
+                failures.append("deployment \(deployment.name) has expired and was not destroyed: \(error)")
+            }
+            workshop.expiries.set(deployment.name, at: deployment.expiresAt)
             do {
                 if let sandbox = try await recover(deployment, sandboxes) { kept.insert(sandbox) }
             } catch let error as Unreadable {
@@ -33,6 +44,15 @@ extension DeploymentService {
                 try await workshop.provider.destroy(sandbox.id)
             } catch {
                 failures.append("sandbox \(sandbox.id) was not removed: \(error)")
+                // `berth destroy` and the next start try again.
+                ended.removeAll { $0 == sandbox.labels.deployment }
+            }
+        }
+        for name in ended {
+            do {
+                try forget(name)
+            } catch {
+                failures.append("deployment \(name) was not forgotten: \(error)")
             }
         }
         forgetTests()
@@ -57,6 +77,16 @@ extension DeploymentService {
         workshop.blobs.collectGarbage(keeping: blobs)
         workshop.bundles.collectGarbage(keeping: folders)
         try await workshop.environments.removeUnused(keeping: Set(revisions.map(\.environmentDigest)))
+    }
+
+    /// Whether a deployment's end had begun, or its time passed while no control plane ran, which begins it.
+    private func isOver(_ deployment: DeploymentRecord) throws -> Bool {
+        if deployment.isEnding { return true }
+        guard let expiresAt = deployment.expiresAt, expiresAt <= workshop.now() else { return false }
+        try workshop.store.beginEnding(
+            of: deployment.name,
+            event: LifecycleRecord(deployment: deployment.name, kind: .expired, time: workshop.now()))
+        return true
     }
 
     private func interrupt(_ rollout: RolloutRecord) throws {
@@ -92,6 +122,13 @@ extension DeploymentService {
             _ = workshop.gateway.publish(deployment.name, adopted.upstream)
             adopt(supervise(adopted, restarts: replica.restarts), as: deployment.name)
             return replica.sandbox
+        }
+        if deployment.asleepSince != nil {
+            let supervisor = Supervisor(workshop: workshop, tasks: tasks, asleep: snapshot)
+            if let upstream = supervisor.restingUpstream { workshop.gateway.publish(deployment.name, upstream) }
+            supervisor.begin()
+            adopt(supervisor, as: deployment.name)
+            return nil
         }
         let supervisor = Supervisor(
             workshop: workshop, tasks: tasks, restarting: snapshot, because: "the control plane was started again")

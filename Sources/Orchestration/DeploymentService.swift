@@ -20,9 +20,9 @@ public actor DeploymentService {
     /// Reads output and supervises replicas.
     nonisolated let tasks = OwnedTasks()
     private var rollouts: [String: Task<Void, Never>] = [:]
-    private var supervisors: [String: Supervisor] = [:]
+    private(set) var supervisors: [String: Supervisor] = [:]
     /// Deployments that are being destroyed; nothing new begins on them.
-    private var ending: Set<String> = []
+    private(set) var ending: Set<String> = []
     /// Endings that the store could not take, to be written once it can.
     private var unrecorded: [String: RolloutRecord] = [:]
 
@@ -117,7 +117,7 @@ public actor DeploymentService {
         return try rollout(id)
     }
 
-    private func prepareToBegin(on name: String) throws {
+    func prepareToBegin(on name: String) throws {
         recordEndings()
         guard !ending.contains(name) else {
             throw BerthError(.conflict, "deployment \(name) is being destroyed", suggestion: "try again in a moment")
@@ -224,14 +224,20 @@ public actor DeploymentService {
     /// Ends a deployment: its rollout, its traffic, its sandbox, its records and its logs.
     ///
     /// - Throws: `not_found` when there is none of that name.
-    public func destroy(_ name: String) async throws {
+    public func destroy(_ name: String) async throws { try await end(name, because: nil) }
+
+    /// - Parameter event: why it is destroyed, when nobody asked for it.
+    func end(_ name: String, because event: LifecycleRecord?) async throws {
         _ = try listed(name)
         try prepareToBegin(on: name)
         ending.insert(name)
         defer { ending.remove(name) }
+        // From here on a crash does not bring it back: the next control plane goes on with the end.
+        try workshop.store.beginEnding(of: name, event: event)
+        CrashPoint.ending.pass()
         for rollout in try workshop.store.runningRollouts(of: name) { _ = try await cancel(rollout.id) }
         // First the one that could publish, then what it published.
-        await supervisors[name]?.stop("stopped: the deployment is destroyed")
+        await supervisors[name]?.stop("stopped: the deployment \(event == nil ? "is destroyed" : "has expired")")
         supervisors[name] = nil
         await workshop.standbys.discard(name)
         let drain = workshop.traffic.withLock { _ in workshop.gateway.withdraw(name) }
@@ -239,7 +245,14 @@ public actor DeploymentService {
         for record in try await workshop.provider.list() where record.labels.deployment == name {
             try await workshop.provider.destroy(record.id)
         }
-        try workshop.store.removeDeployment(name)
+        try forget(name)
+    }
+
+    /// Forgets a deployment of which nothing runs any more.
+    func forget(_ name: String) throws {
+        let event = LifecycleRecord(deployment: name, kind: .destroyed, time: workshop.now())
+        try workshop.store.removeDeployment(name, event: event)
+        workshop.expiries.set(name, at: nil)
         workshop.gateway.announce(name, stage: nil)
         workshop.logs.remove(name)
     }
@@ -282,7 +295,7 @@ public actor DeploymentService {
     public func deployment(_ name: String) throws -> DeploymentResource { try resource(of: try listed(name)) }
 
     /// A deployment of a user; those that tests made are nobody's to address.
-    private func listed(_ name: String) throws -> DeploymentRecord {
+    func listed(_ name: String) throws -> DeploymentRecord {
         guard let record = try workshop.store.deployment(name), !record.isEphemeral else {
             throw BerthError(
                 .notFound, "there is no deployment named \(name)", suggestion: "`berth status` lists them")
@@ -351,16 +364,22 @@ public actor DeploymentService {
         let replica = try workshop.store.replica(of: record.name)
         let revision = try record.activeRevision.flatMap { try workshop.store.revision($0, of: record.name) }
         let statistics = workshop.gateway.statistics(record.name)
+        let isAsleep = record.asleepSince != nil
         let state: String =
-            if let supervisor { supervisor.state.name } else if running != nil { "starting" } else { "inactive" }
+            if record.isEnding {
+                "ending"
+            } else if let supervisor {
+                supervisor.state.name
+            } else if running != nil { "starting" } else { "inactive" }
         return DeploymentResource(
             name: record.name, state: state, revision: record.activeRevision, nonce: revision?.nonce,
-            url: "\(workshop.gatewayURL)/\(record.name)/predict", sandbox: supervisor?.currentSandbox,
+            url: "\(workshop.gatewayURL)/\(record.name)/predict", sandbox: isAsleep ? nil : supervisor?.currentSandbox,
             isolation: replica?.isolation, network: supervisor?.network, restarts: supervisor?.restarts ?? 0,
             requests: statistics.map { Int($0.requests) } ?? 0, inFlight: statistics.map { Int($0.inFlight) } ?? 0,
             reason: try supervisor?.state.reason ?? lastFailure(of: record), rollout: running?.id,
             stage: running?.stage, standbys: workshop.standbys.ready(for: record.name),
-            createdAt: revision?.createdAt ?? record.createdAt)
+            createdAt: revision?.createdAt ?? record.createdAt, asleepSince: record.asleepSince,
+            expiresAt: record.expiresAt)
     }
 
     /// Why a deployment that never served does not.

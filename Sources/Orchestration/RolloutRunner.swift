@@ -181,7 +181,10 @@ struct RolloutRunner: Sendable {
             promoted.finishedAt = workshop.now()
             promoted.report = try JSONText.encode(reporter.report)
             let event = try reporter.event(.progress(.expose, "promoted"))
-            try workshop.store.promote(promoted, replica: replica.record(), event: event)
+            // The revision decides: without a `ttl` an earlier one's end is taken back.
+            let expiresAt = replica.snapshot.manifest.ttl.map { workshop.now() + Int64($0.milliseconds) }
+            try workshop.store.promote(promoted, replica: replica.record(), expiresAt: expiresAt, event: event)
+            workshop.expiries.set(rollout.deployment, at: expiresAt)
             CrashPoint.committed.pass()
             return workshop.gateway.publish(replica.snapshot.name, replica.upstream)
         }

@@ -4,9 +4,11 @@ import Gateway
 import HealthProbing
 import Sandboxes
 
-/// Keeps one promoted revision serving: restarts it when its process ends or it stops answering.
+/// Keeps one promoted revision serving: restarts it when its process ends or it stops answering, and lets it sleep
+/// without a sandbox when nobody asks anything of it.
 ///
-/// The first restart is immediate; later ones wait `firstBackOff`, doubling up to `longestBackOff`.
+/// The first restart is immediate; later ones wait `firstBackOff`, doubling up to `longestBackOff`. A waking that fails
+/// is tried again by the next request after the same waits.
 final class Supervisor: Sendable {
     static let firstBackOff = Duration.seconds(1)
     static let longestBackOff = Duration.seconds(60)
@@ -19,37 +21,47 @@ final class Supervisor: Sendable {
         case restarting(String)
         /// A restart failed; the next one is waiting.
         case failed(String)
+        /// There is no sandbox until somebody asks; with why the last waking failed.
+        case asleep(String?)
+        case waking
 
         var name: String {
             switch self {
             case .serving: "serving"
             case .restarting: "restarting"
             case .failed: "failed"
+            case .asleep: "asleep"
+            case .waking: "waking"
             }
         }
 
         var reason: String? {
             switch self {
-            case .serving: nil
+            case .serving, .waking: nil
             case .restarting(let reason), .failed(let reason): reason
+            case .asleep(let reason): reason.map { "the last waking failed: \($0)" }
             }
         }
     }
 
-    private struct Status {
+    struct Status {
         var state = State.serving
         var sandbox: String?
         var network: String?
         var output: OutputCapture?
         var restarts = 0
         var task: Task<Void, Never>?
+        /// Takes the wish that a replica be put to sleep, from the moment it serves.
+        var rest: Promise<RestCall>?
+        /// Those who wait for the waking, while it sleeps or wakes.
+        var queue: WakeQueue?
     }
 
-    private let workshop: Workshop
-    private let tasks: OwnedTasks
-    private let snapshot: Snapshot
+    let workshop: Workshop
+    let tasks: OwnedTasks
+    let snapshot: Snapshot
     private let first: Replica?
-    private let status = Locked(Status())
+    let status = Locked(Status())
 
     /// Supervises a replica that serves already.
     init(workshop: Workshop, tasks: OwnedTasks, replica: Replica, restarts: Int) {
@@ -62,6 +74,7 @@ final class Supervisor: Sendable {
             status.network = replica.sandbox.network
             status.output = replica.output
             status.restarts = restarts
+            status.rest = Promise()
         }
     }
 
@@ -74,9 +87,22 @@ final class Supervisor: Sendable {
         status.withLock { $0.state = .restarting(reason) }
     }
 
+    /// Supervises a revision that sleeps; `restingUpstream` is its route.
+    init(workshop: Workshop, tasks: OwnedTasks, asleep snapshot: Snapshot) {
+        self.workshop = workshop
+        self.tasks = tasks
+        self.snapshot = snapshot
+        self.first = nil
+        let queue = WakeQueue(name: snapshot.name, clock: workshop.clock)
+        status.withLock { status in
+            status.state = .asleep(nil)
+            status.queue = queue
+        }
+    }
+
     var state: State { status.withLock(\.state) }
     var restarts: Int { status.withLock(\.restarts) }
-    /// The sandbox that exists for it now.
+    /// The sandbox that exists for it, or did and could not be removed yet.
     var currentSandbox: String? { status.withLock(\.sandbox) }
     /// What the replica can reach, in a few words; nil before there is one.
     var network: String? { status.withLock(\.network) }
@@ -84,6 +110,7 @@ final class Supervisor: Sendable {
     func begin() {
         let task = tasks.start { await self.run() }
         status.withLock { $0.task = task }
+        if task == nil { refuseAll() }
     }
 
     /// Ends the supervision; the sandbox stays until its owner removes it, for the reason that goes into its log.
@@ -95,119 +122,101 @@ final class Supervisor: Sendable {
     }
 
     private func run() async {
+        defer { refuseAll() }
         var serving = first
         var backOff: Duration?
         while !Task.isCancelled {
             if let replica = serving {
+                serving = nil
                 let start = ContinuousClock.now
                 let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "standby")
                 tasks.start { await launcher.refillStandbys(after: replica) }
-                guard let reason = await waitUntilBroken(replica) else { return }
-                if ContinuousClock.now - start > Self.stableAfter { backOff = nil }
-                replica.output.close("restarting: \(reason)")
-                status.withLock { status in
-                    status.state = .restarting(reason)
-                    status.restarts += 1
+                switch await waitForEnd(of: replica) {
+                case .stopped: return
+                case .asleep: backOff = nil
+                case .broken(let reason):
+                    if ContinuousClock.now - start > Self.stableAfter { backOff = nil }
+                    replica.output.close("restarting: \(reason)")
+                    status.withLock { status in
+                        status.state = .restarting(reason)
+                        status.restarts += 1
+                    }
                 }
+            }
+            if let queue = status.withLock(\.queue) {
+                serving = await wake(queue, &backOff)
+                continue
             }
             if let wait = backOff {
                 guard (try? await workshop.clock.sleep(for: wait, tolerance: nil)) != nil else { return }
             }
-            backOff = min((backOff ?? Self.firstBackOff / 2) * 2, Self.longestBackOff)
+            backOff = Self.next(after: backOff)
             do {
                 let replica = try await restart()
                 serving = replica
                 status.withLock { status in
                     status.state = .serving
                     status.network = replica.sandbox.network
+                    status.rest = Promise()
                 }
             } catch {
                 if Task.isCancelled { return }
-                serving = nil
                 status.withLock { $0.state = .failed("\((error as? FailureWithOutput)?.error ?? error)") }
             }
         }
     }
 
-    /// Why the replica has to be replaced; nil when the supervision ended first.
-    private func waitUntilBroken(_ replica: Replica) async -> String? {
+    static func next(after backOff: Duration?) -> Duration { min((backOff ?? firstBackOff / 2) * 2, longestBackOff) }
+
+    /// Why a replica serves no more.
+    private enum End {
+        case broken(String)
+        case asleep
+        /// The supervision ended first.
+        case stopped
+    }
+
+    private enum Event: Sendable {
+        case broken(String)
+        case rest(RestCall)
+    }
+
+    private func waitForEnd(of replica: Replica) async -> End {
+        while let asked = status.withLock(\.rest) {
+            switch await nextEvent(replica, asked) {
+            case .rest(let call):
+                if fallAsleep(replica, call) { return .asleep }
+            case .broken(let reason):
+                refuseRest()
+                return .broken(await replica.explained(reason))
+            case nil: return .stopped
+            }
+        }
+        return .stopped
+    }
+
+    /// What happens to the replica next; nil when the supervision ended first.
+    private func nextEvent(_ replica: Replica, _ asked: Promise<RestCall>) async -> Event? {
         let liveness = workshop.liveness
         let clock = workshop.clock
-        return await withTaskGroup(of: String?.self) { group in
+        return await withTaskGroup(of: Event?.self) { group in
             group.addTask {
                 guard let ending = await replica.output.exit.wait() else { return nil }
-                return ending.map { "the app ended with \($0)" } ?? "the sandbox went away"
+                return .broken(ending.map { "the app ended with \($0)" } ?? "the sandbox went away")
             }
             group.addTask {
                 let outcome = await liveness.watch(
                     replica.sandbox, manifest: replica.snapshot.manifest, nonce: replica.expectedNonce,
                     tag: replica.expectedNonce == nil ? Replica.processTag : nil, clock: clock)
-                return outcome.map { "liveness failed: \($0)" }
+                return outcome.map { .broken("liveness failed: \($0)") }
             }
+            group.addTask { await asked.wait().map { .rest($0) } }
             defer { group.cancelAll() }
-            for await reason in group {
-                if let reason { return reason }
+            for await event in group {
+                if let event { return event }
                 if Task.isCancelled { return nil }
             }
             return nil
         }
-    }
-
-    /// Starts a new replica, gives it the traffic, and removes what is left of the old one.
-    private func restart() async throws -> Replica {
-        let old = currentSandbox
-        let environment = try await workshop.environments.environment(
-            lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
-        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "restart")
-        let standby = await launcher.takeStandby(environment)
-        // A cold start needs the memory of the old one; beside a standby the old one can wait.
-        if standby == nil, let old { try await workshop.provider.destroy(old) }
-        let id = standby?.sandbox.id ?? Identifier.random(16)
-        let output = launcher.makeOutput()
-        status.withLock { status in
-            status.sandbox = id
-            status.output = output
-        }
-        do {
-            let replica = try await start(launcher, id, environment, standby, output)
-            if standby != nil, let old { remove(old) }
-            return replica
-        } catch {
-            output.close("stopped: the restart failed")
-            let provider = workshop.provider
-            for left in [id] + (standby == nil ? [] : [old].compactMap { $0 }) {
-                try? await uncancelled { try await provider.destroy(left) }
-            }
-            throw error
-        }
-    }
-
-    private func start(
-        _ launcher: ReplicaLauncher, _ id: String, _ environment: BuiltEnvironment, _ standby: Standby?,
-        _ output: OutputCapture
-    ) async throws -> Replica {
-        let place = try await launcher.place(id, environment: environment, standby: standby) {
-            output.note("cold start, as the standby cannot be used: \($0)")
-        }
-        _ = try await launcher.upload(to: place.sandbox)
-        let replica = try await launcher.start(in: place, output: output, tasks: tasks)
-        try await launcher.waitUntilReady(replica) { _ in }
-        try workshop.traffic.withLock { _ in
-            try Task.checkCancellation()
-            do {
-                try workshop.store.replaceReplica(with: replica.record(restarts: restarts))
-            } catch let error as BerthError where error.code == .storageFull {
-                // The row only helps a later control plane to adopt; traffic does not wait for disk space.
-                replica.output.note("\(error)")
-            }
-            workshop.gateway.publish(snapshot.name, replica.upstream)
-        }
-        return replica
-    }
-
-    /// Removes a sandbox that nobody waits for; what is left is swept up at the next start.
-    private func remove(_ sandbox: String) {
-        let provider = workshop.provider
-        tasks.start { try? await provider.destroy(sandbox) }
     }
 }

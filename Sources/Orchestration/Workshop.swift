@@ -37,6 +37,8 @@ public struct Workshop: Sendable {
     public let changed: Signal
     /// What is ready to become the next replica.
     let standbys: StandbyPool
+    /// When deployments are destroyed by themselves.
+    let expiries: ExpiryWheel
     /// Held while the store and the gateway change together, so that two changes of one deployment cannot cross.
     /// The one lock that is held across a write to the store: promotions are few and their order is the point.
     let traffic = Locked(())
@@ -71,6 +73,7 @@ public struct Workshop: Sendable {
         self.changed = Signal()
         self.standbys = StandbyPool(
             provider: provider, program: templates.standbyProgram, limit: standbyLimit, clock: clock)
+        self.expiries = ExpiryWheel(clock: clock, now: now)
         self.now = now
         self.clock = clock
     }

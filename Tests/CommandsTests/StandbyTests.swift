@@ -98,14 +98,4 @@ extension CLI {
             if status.standbys == 1, let standby = rest.first, rest.count == 1 { return standby }
         }
     }
-
-    /// The processes that were started for a sandbox.
-    fileprivate func processes(ofSandbox id: String) -> [Int32] {
-        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        let wanted = Array("BERTH_SANDBOX=\(id)".utf8)
-        return entries.compactMap(Int32.init).filter { pid in
-            let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
-            return environment.split(separator: 0).contains { Array($0) == wanted }
-        }
-    }
 }

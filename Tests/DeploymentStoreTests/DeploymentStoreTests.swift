@@ -131,6 +131,56 @@ import Testing
         }
     }
 
+    @Test func sleepTakesTheReplicaAndNothingElseDoes() async throws {
+        try await with { store, path in
+            let (rollout, _) = try begin(store, "rol_1")
+            try promote(store, rollout)
+            let replica = try #require(try store.replica(of: "iris"))
+            let event = LifecycleRecord(deployment: "iris", kind: .asleep, time: 7)
+            var stranger = replica
+            stranger.sandbox = "other"
+            #expect(throws: BerthError.self) { try store.fallAsleep(stranger, event: event) }
+            stranger = replica
+            stranger.revision = 2
+            #expect(throws: BerthError.self) { try store.fallAsleep(stranger, event: event) }
+            #expect(try store.replica(of: "iris") == replica)
+            #expect(try store.deployment("iris")?.asleepSince == nil)
+
+            try store.fallAsleep(replica, event: event)
+            let reopened = try DeploymentStore(path: path)
+            #expect(try reopened.replica(of: "iris") == nil)
+            #expect(try reopened.deployment("iris")?.asleepSince == 7)
+            #expect(throws: BerthError.self) { try store.fallAsleep(replica, event: event) }
+            try store.replaceReplica(
+                with: replica, event: LifecycleRecord(deployment: "iris", kind: .woken, time: 8))
+            #expect(try store.deployment("iris")?.asleepSince == nil)
+            #expect(try store.lifecycle(of: nil, limit: 10).map(\.kind) == [.asleep, .woken])
+        }
+    }
+
+    @Test func nothingStartsOnADeploymentThatEnds() async throws {
+        try await with { store, _ in
+            let (rollout, _) = try begin(store, "rol_1")
+            try promote(store, rollout)
+            let replica = try #require(try store.replica(of: "iris"))
+            let (second, _) = try begin(store, "rol_2")
+            let event = LifecycleRecord(deployment: "iris", kind: .expired, time: 9)
+            try store.beginEnding(of: "iris", event: event)
+            try store.beginEnding(of: "iris", event: nil)
+            #expect(throws: BerthError.self) { try promote(store, second) }
+            #expect(throws: BerthError.self) { try store.replaceReplica(with: replica) }
+            #expect(throws: BerthError.self) { try store.fallAsleep(replica, event: event) }
+            #expect(throws: BerthError.self) { try store.setExpiry(of: "iris", at: 1, event: event) }
+            #expect(try store.deployment("iris")?.activeRevision == 1)
+            let end = LifecycleRecord(deployment: "iris", kind: .destroyed, time: 10)
+            try store.removeDeployment("iris", event: end)
+            // What is gone already does not end again.
+            try store.removeDeployment("iris", event: end)
+            #expect(try store.lifecycle(of: "iris", limit: 10).map(\.kind) == [.expired, .destroyed])
+            #expect(try store.lifecycle(of: "iris", limit: 1).map(\.kind) == [.destroyed])
+        }
+    }
+
     @Test func storeOfANewerVersionIsRefused() async throws {
         try await with { store, path in
             try store.database.write { database in

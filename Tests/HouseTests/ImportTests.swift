@@ -28,7 +28,6 @@ import Testing
         "Hummingbird": ["ControlPlane"],
         "HTTPTypes": ["ControlPlane"],
         "ServiceLifecycle": ["ControlPlane"],
-        "UnixSignals": ["ControlPlane"],
         "Logging": ["ControlPlane"],
         "ArgumentParser": ["Commands"],
         "NIOCore": ["Gateway", "Egress", "ControlPlane"],

@@ -9,18 +9,10 @@ import Testing
 @testable import Orchestration
 
 @Suite struct RecoveryTests {
-    /// A second control plane on the same folder and the same sandboxes.
-    private func restarted(_ world: World) async throws -> World {
-        await world.service.close()
-        let next = try await World(folder: world.folder, provider: world.provider)
-        #expect(try await next.service.recover().isEmpty)
-        return next
-    }
-
     @Test func restartAdoptsWhatServes() async throws {
         try await World.with { world in
             _ = try await world.verdict(try await world.submit().id)
-            let next = try await restarted(world)
+            let next = try await world.restarted()
             #expect(world.provider.created == 1)
             #expect(try await next.get("/sum/health").revision?.hasPrefix("sum.1.") == true)
             #expect(try await next.service.deployment("sum").state == "serving")
@@ -34,7 +26,7 @@ import Testing
             let id = try #require(world.provider.live.first)
             await world.service.close()
             try await world.provider.destroy(id)
-            let next = try await restarted(world)
+            let next = try await world.restarted()
             await next.service.tasksSettled { (try? await next.service.deployment("sum").state) == "serving" }
             #expect(try await next.get("/sum/health").status == 200)
             #expect(world.provider.created == 2)
@@ -48,7 +40,7 @@ import Testing
             let specification = SandboxSpecificationFixture.orphan
             _ = try await world.provider.create(specification)
             #expect(world.provider.live.count == 2)
-            let next = try await restarted(world)
+            let next = try await world.restarted()
             #expect(world.provider.live.count == 1)
             #expect(!world.provider.live.contains(specification.id))
             await next.close()
@@ -63,7 +55,7 @@ import Testing
                 RevisionRecord(
                     deployment: "sum", number: number, nonce: "sum.1.x", manifest: "{}", lock: "", createdAt: 1)
             }
-            let next = try await restarted(world)
+            let next = try await world.restarted()
             #expect(try await next.service.rollout("rol_cut").status == "interrupted")
             #expect(try await next.service.revisions(of: "sum").map(\.status) == ["failed"])
             #expect(try await next.verdict(try await next.submit().id).status == "promoted")

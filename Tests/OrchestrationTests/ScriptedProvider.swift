@@ -34,7 +34,8 @@ final class ScriptedProvider: SandboxProvider {
         var fault: (effect: Effect, fault: Fault)?
         var health = #"{"status":"healthy","model_loaded":true}"#
         var prediction = #"{"success":true,"prediction":[3]}"#
-        var isPausing = false
+        var destroyFault: Fault?
+        var limits: [ExceededLimit] = []
     }
 
     let name = "scripted"
@@ -45,7 +46,17 @@ final class ScriptedProvider: SandboxProvider {
     func set(_ effect: Effect, _ fault: Fault) { state.withLock { $0.fault = (effect, fault) } }
     func set(health: String) { state.withLock { $0.health = health } }
     func set(prediction: String) { state.withLock { $0.prediction = prediction } }
-    func heal() { state.withLock { $0.fault = nil } }
+    /// What the sandboxes ran into.
+    func set(limits: [ExceededLimit]) { state.withLock { $0.limits = limits } }
+    var limits: [ExceededLimit] { state.withLock(\.limits) }
+    /// How destroying goes wrong from now on.
+    func setDestroy(_ fault: Fault) { state.withLock { $0.destroyFault = fault } }
+    func heal() {
+        state.withLock { state in
+            state.fault = nil
+            state.destroyFault = nil
+        }
+    }
 
     var live: [String] { state.withLock { $0.sandboxes.keys.sorted() } }
     var created: Int { state.withLock(\.created) }
@@ -91,8 +102,15 @@ final class ScriptedProvider: SandboxProvider {
     }
 
     func destroy(_ id: String) async throws {
+        let fault = state.withLock { $0.destroyFault }
+        if fault == .failsBefore { throw BerthError(.sandbox, "scripted failure of destroy") }
+        if fault == .hangs {
+            hanging.open()
+            try await Task.sleep(for: .seconds(3_600))
+        }
         let sandbox = state.withLock { $0.sandboxes.removeValue(forKey: id) }
         sandbox?.end(.signalled(9))
+        if fault == .failsAfter { throw BerthError(.sandbox, "scripted failure after destroy") }
     }
 
     /// Goes wrong when the script says so, at this moment of this effect.
@@ -158,6 +176,7 @@ final class ScriptedSandbox: Sandbox {
     }
     func process(tagged tag: String) async throws -> any SandboxProcess { makeProcess() }
     func connect(port: Int) async throws -> Int32 { try server.connect() }
+    func exceededLimits() async -> [ExceededLimit] { provider.limits }
     func listeners() async throws -> [Listener] {
         [Listener(address: "127.0.0.1", port: port, pid: 7, tag: Replica.processTag)]
     }
@@ -176,5 +195,6 @@ struct ScriptedProcess: SandboxProcess {
 final class Gate: Sendable {
     private let promise = Promise<Bool>()
     func open() { promise.fulfil(true) }
+    var isOpen: Bool { promise.current != nil }
     func wait() async { _ = await promise.wait() }
 }

@@ -35,28 +35,33 @@ struct World: Sendable {
             expect: {prediction: [3]}
         """
 
-    static func with(_ body: (World) async throws -> Void) async throws {
+    /// - Parameter clock: the clock of every wait, and with it the wall clock; nil is the real ones.
+    static func with(_ clock: TestClock? = nil, _ body: (World) async throws -> Void) async throws {
         try await withTemporaryFolder { folder in
             let provider = ScriptedProvider()
-            let world = try await World(folder: folder, provider: provider)
+            let world = try await World(folder: folder, provider: provider, clock: clock)
             do {
                 try await body(world)
             } catch {
+                provider.heal()
                 await world.close()
                 throw error
             }
+            provider.heal()
             await world.close()
             #expect(provider.live.isEmpty)
         }
     }
 
-    init(folder: String, provider: ScriptedProvider) async throws {
+    init(folder: String, provider: ScriptedProvider, clock: TestClock? = nil) async throws {
         self.folder = folder
         self.provider = provider
         curl = CurlClient()
         gateway = Gateway(configuration: Gateway.Configuration(host: "127.0.0.1", port: 0))
         let port = try await gateway.start()
-        let now: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1_000) }
+        let now: @Sendable () -> Int64 = {
+            clock.map { Int64($0.now.offset.milliseconds) } ?? Int64(Date().timeIntervalSince1970 * 1_000)
+        }
         let blobs = try BlobStore(folder: "\(folder)/blobs", curl: curl)
         workshop = Workshop(
             store: try DeploymentStore(path: "\(folder)/berth.sqlite"), provider: provider, gateway: gateway,
@@ -64,7 +69,8 @@ struct World: Sendable {
             bundles: try BundleStore(folder: "\(folder)/bundles", blobs: blobs),
             templates: try TemplateCatalog(folder: Self.templates), prober: Prober(client: curl),
             liveness: LivenessProber(client: curl), smoke: SmokeRunner(client: curl),
-            logs: try LogBook(folder: "\(folder)/logs", now: now), now: now, standbyLimit: 0)
+            logs: try LogBook(folder: "\(folder)/logs", now: now), now: now,
+            clock: clock ?? ContinuousClock(), standbyLimit: 0)
         service = DeploymentService(workshop: workshop)
     }
 
@@ -94,12 +100,40 @@ struct World: Sendable {
         }
     }
 
+    /// A second control plane on the same folder and the same sandboxes.
+    func restarted(_ clock: TestClock? = nil) async throws -> World {
+        await service.close()
+        let next = try await World(folder: folder, provider: provider, clock: clock)
+        #expect(try await next.service.recover().isEmpty)
+        return next
+    }
+
+    /// Puts the deployment `sum` to sleep, as when nobody has asked anything for a while.
+    func putToSleep() async throws {
+        // An answer reaches its client just before it is counted.
+        await service.tasksSettled { gateway.statistics("sum")?.inFlight == 0 }
+        let uses = gateway.statistics("sum")?.uses ?? 0
+        try await service.putToSleep("sum", uses: uses, previous: nil)
+    }
+
+    /// What happened to `sum`, by its kinds.
+    func lifecycle() throws -> [String] {
+        try service.lifecycle(of: "sum", after: 0, limit: 100).map(\.kind)
+    }
+
+    func state() async throws -> String { try await service.deployment("sum").state }
+
     /// The status and the revision that the gateway answers for a path.
-    func get(_ path: String) async throws -> (status: Int, revision: String?, body: String) {
+    func get(
+        _ path: String
+    ) async throws -> (status: Int, revision: String?, body: String, retryAfter: String?) {
         let request = HTTPRequest(
             url: "http://127.0.0.1:\(workshop.gatewayPort)\(path)", transport: .network(.loopback))
         let reply = try await curl.send(request)
-        return (reply.status, reply.headers["X-Berth-Revision"], String(decoding: reply.body, as: UTF8.self))
+        return (
+            reply.status, reply.headers["X-Berth-Revision"], String(decoding: reply.body, as: UTF8.self),
+            reply.headers["Retry-After"]
+        )
     }
 }
 

@@ -32,6 +32,17 @@ extension ControlPlaneClient {
         try decode(try await send("POST", "deployments/\(name)/pause", timeout: .seconds(660)))
     }
 
+    /// Moves the time at which a deployment is destroyed; nil milliseconds take it back.
+    func extend(_ name: String, milliseconds: Int64?, isExact: Bool) async throws -> DeploymentResource {
+        let request = ExpiryRequest(milliseconds: milliseconds, isExact: isExact)
+        return try await post("deployments/\(name)/expiry", request)
+    }
+
+    /// What happened to a deployment, or to all of them, oldest first.
+    func lifecycle(_ name: String?, limit: Int) async throws -> [LifecycleResource] {
+        try await get("events?limit=\(limit)" + (name.map { "&deployment=\($0)" } ?? ""))
+    }
+
     /// Lets a paused deployment go on.
     func resume(_ name: String) async throws -> DeploymentResource {
         try decode(try await send("POST", "deployments/\(name)/resume"))

@@ -19,7 +19,8 @@ struct ControlPlaneClient: Sendable {
     }
 
     func missing(_ digests: [String]) async throws -> [String] {
-        try await post("blobs/missing", BlobList(digests: digests)).digests
+        let missing: BlobList = try await post("blobs/missing", BlobList(digests: digests))
+        return missing.digests
     }
 
     func upload(_ path: String, size: Int64, sha256: String) async throws {
@@ -109,7 +110,7 @@ struct ControlPlaneClient: Sendable {
 
     func get<Value: Decodable>(_ path: String) async throws -> Value { try decode(try await send("GET", path)) }
 
-    private func post<Value: Codable>(_ path: String, _ value: Value) async throws -> Value {
+    func post<Value: Encodable, Answer: Decodable>(_ path: String, _ value: Value) async throws -> Answer {
         try decode(try await send("POST", path, body: .bytes(try encode(value))))
     }
 

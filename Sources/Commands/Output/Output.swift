@@ -31,6 +31,18 @@ enum Output {
         return "\(seconds / 60) min \(seconds % 60) s"
     }
 
+    /// How long until then, in two units at most: `42s`, `5m`, `1h 59m`, `2d 3h`.
+    static func until(_ time: Int64, now: Int64) -> String {
+        let seconds = max(0, (time - now + 999) / 1_000)
+        let units: [(name: String, seconds: Int64)] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)]
+        guard let first = units.firstIndex(where: { seconds >= $0.seconds }) else { return "0s" }
+        let unit = units[first]
+        let rest = seconds % unit.seconds
+        let more = units.dropFirst(first + 1).first.map { (count: rest / $0.seconds, name: $0.name) }
+        let tail = more.map { $0.count > 0 ? " \($0.count)\($0.name)" : "" } ?? ""
+        return "\(seconds / unit.seconds)\(unit.name)\(tail)"
+    }
+
     /// `512 B`, `1.4 kB`, `23.0 MB`; decimal units.
     static func bytes(_ bytes: Int64) -> String {
         var value = Double(bytes)

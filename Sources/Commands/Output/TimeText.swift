@@ -23,7 +23,13 @@ enum TimeText {
             .usage, "\(text) is no time", suggestion: "write 30s, 10m, 1h30m or 2d for how long ago, or a date in UTC")
     }
 
-    private static func milliseconds(_ text: String) -> Int64? {
+    /// The error for a text that `milliseconds` does not understand.
+    static func noLength(_ text: String) -> BerthError {
+        BerthError(.usage, "\(text) is no length of time", suggestion: "write 90s, 10m, 1h30m or 2d")
+    }
+
+    /// The length of `10m`, `1h30m`, `2d` in milliseconds; nil for anything else, and for more than ten years.
+    static func milliseconds(_ text: String) -> Int64? {
         var rest = Substring(text)
         var total: Int64 = 0
         while !rest.isEmpty {

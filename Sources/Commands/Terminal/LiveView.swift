@@ -12,7 +12,7 @@ struct LiveView {
     /// - Throws: what `text` throws; Ctrl-C ends it without an error.
     static func run(_ text: @escaping @Sendable () async throws -> String) async throws {
         do {
-            try await Interrupt.cancelling {
+            try await Signals.cancelling {
                 var height = 0
                 while true {
                     let lines = cut(try await text())

@@ -32,7 +32,7 @@ struct CopyCommand: AsyncParsableCommand {
             let to = try CopyPlace(destination)
             let report = CopyReport(Progress(isQuiet: output.quiet))
             try await Connection.with(starting: false) { client in
-                try await Interrupt.cancelling {
+                try await Signals.cancelling {
                     defer { report.end() }
                     try await Self.copy(from, to, client, report)
                 }

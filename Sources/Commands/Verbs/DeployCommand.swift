@@ -15,15 +15,27 @@ struct DeployCommand: AsyncParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Wait for the verdict.")
     var wait = true
 
+    @Option(help: ArgumentHelp("Destroy it after this time: 90m, 2h, 1d.", valueName: "time"))
+    var ttl: String?
+
     @Flag(help: "Print what would happen, and change nothing (the same as `berth plan`).")
     var dryRun = false
 
     func run() async throws {
-        if dryRun { return try await PlanCommand.run(manifest, output) }
-        try await output.reporting { try await deploy() }
+        if dryRun { return try await PlanCommand.run(try options(), output) }
+        try await output.reporting { try await deploy(try options()) }
     }
 
-    private func deploy() async throws {
+    /// The manifest's options with what other flags lay over it.
+    private func options() throws -> ManifestOptions {
+        guard let ttl else { return manifest }
+        guard let milliseconds = TimeText.milliseconds(ttl) else { throw TimeText.noLength(ttl) }
+        var options = manifest
+        options.overrides.append("ttl=\(milliseconds / 1_000)s")
+        return options
+    }
+
+    private func deploy(_ manifest: ManifestOptions) async throws {
         let progress = Progress(isQuiet: output.quiet)
         let start = ContinuousClock.now
         let preparation = try Preparation(manifest) { progress.say($0) }

@@ -7,7 +7,11 @@ import Foundation
 /// `berth serve`: the control plane in the foreground.
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "serve", abstract: "Run the control plane in the foreground; `deploy` starts one by itself.")
+        commandName: "serve", abstract: "Run the control plane in the foreground; `deploy` starts one by itself.",
+        discussion: """
+            SIGTERM and Ctrl-C end it: rollouts are cancelled and undone, requests in flight get 10 s, the sandboxes go on
+            for the next control plane. A second signal ends it at once.
+            """)
 
     @Option(name: .customLong("ready-descriptor"), help: .hidden)
     var readyDescriptor: Int32?
@@ -20,7 +24,9 @@ struct ServeCommand: AsyncParsableCommand {
         umask(0o077)
         let descriptor = readyDescriptor
         if let descriptor { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        try await plane.run { endpoint in
+        let signals = Signals(isSecondFinal: true)
+        defer { signals.end() }
+        try await plane.run(until: { await signals.wait() }) { endpoint in
             let text =
                 "berth \(ControlPlane.version) serves: gateway http://127.0.0.1:\(endpoint.gatewayPort), "
                 + "API http://127.0.0.1:\(endpoint.apiPort), home \(configuration.home)\n"

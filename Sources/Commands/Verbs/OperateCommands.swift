@@ -56,15 +56,19 @@ struct StatusCommand: AsyncParsableCommand {
 
     static func text(_ deployments: [DeploymentResource]) -> String {
         guard !deployments.isEmpty else { return "nothing is deployed; `berth deploy manifest.yaml` changes that" }
-        var rows = [["NAME", "STATE", "REVISION", "ISOLATION", "NETWORK", "REQUESTS", "RESTARTS", "SINCE", "URL"]]
+        let now = Int64(Date().timeIntervalSince1970 * 1_000)
+        let hasEnd = deployments.contains { $0.expiresAt != nil }
+        let columns = ["NAME", "STATE", "REVISION", "ISOLATION", "NETWORK", "REQUESTS", "RESTARTS", "SINCE"]
+        var rows = [columns + (hasEnd ? ["EXPIRES"] : []) + ["URL"]]
         for deployment in deployments {
             let rollout = deployment.stage.map { " (\($0.rawValue))" } ?? ""
-            rows.append([
+            let cells = [
                 deployment.name, deployment.state + rollout, deployment.revision.map { "\($0)" } ?? "-",
                 deployment.isolation?.rawValue ?? "-", deployment.network ?? "-", "\(deployment.requests)",
-                "\(deployment.restarts)",
-                Output.time(deployment.createdAt), deployment.url,
-            ])
+                "\(deployment.restarts)", Output.time(deployment.createdAt),
+            ]
+            let end = deployment.expiresAt.map { "in " + Output.until($0, now: now) } ?? "never"
+            rows.append(cells + (hasEnd ? [end] : []) + [deployment.url])
         }
         let reasons = deployments.compactMap { deployment in
             deployment.reason.map { "\(deployment.name): \(VisibleText.of($0))" }

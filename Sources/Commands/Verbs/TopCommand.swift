@@ -62,7 +62,10 @@ struct TopCommand: AsyncParsableCommand {
 struct PauseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause", abstract: "Freeze a deployment and give its memory back; the first request wakes it.",
-        discussion: "Requests in flight get the manifest's drain time first. A later control plane finds it awake.")
+        discussion: """
+            Requests in flight get the manifest's drain time first. A look at /health wakes nobody. A later control plane
+            finds it awake.
+            """)
 
     @Argument(help: "The deployment.")
     var name: String
@@ -72,16 +75,17 @@ struct PauseCommand: AsyncParsableCommand {
     func run() async throws {
         try await output.reporting {
             try await Connection.with(starting: false) { client in
-                try output.print(try await client.pause(name), "\(name): paused")
+                let deployment = try await client.pause(name)
+                try output.print(deployment, "\(name): \(deployment.state)")
             }
         }
     }
 }
 
-/// `berth resume`: lets a paused deployment go on.
+/// `berth resume`: lets a paused deployment go on, and wakes one that sleeps.
 struct ResumeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Let a paused deployment go on.")
+        commandName: "resume", abstract: "Let a paused deployment go on; wake one that sleeps.")
 
     @Argument(help: "The deployment.")
     var name: String

@@ -33,6 +33,8 @@ public struct Manifest: Sendable, Equatable, Codable {
     public var network: NetworkAccess?
     /// What happens when nobody asks for anything; nil is nothing.
     public var idle: Idle?
+    /// How long the deployment lives, from the promotion of the revision on; nil is until it is destroyed.
+    public var ttl: Duration?
 
     /// The sandboxes kept ready unless the manifest says otherwise.
     public static let defaultStandby = 1
@@ -43,7 +45,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         requirements: Requirements = .none, env: [String: String] = [:], health: Health = Health(),
         predict: Predict = Predict(), smoke: [SmokeTest] = [], rollout: RolloutSettings = RolloutSettings(),
         standby: Int? = Manifest.defaultStandby, resources: SandboxLimits? = nil, isolation: Isolation? = nil,
-        network: NetworkAccess? = nil, idle: Idle? = nil
+        network: NetworkAccess? = nil, idle: Idle? = nil, ttl: Duration? = nil
     ) {
         self.name = name
         self.model = model
@@ -60,6 +62,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         self.isolation = isolation
         self.network = network
         self.idle = idle
+        self.ttl = ttl
     }
 }
 
@@ -224,12 +227,16 @@ extension Manifest {
 
     /// What happens when nobody asks for anything.
     public struct Idle: Sendable, Equatable, Codable {
-        /// The time without a request after which the sandbox is paused; the next request wakes it.
-        public var pauseAfter: Duration
+        /// The time without a request after which the sandbox is paused; the next request wakes it. Nil is never.
+        public var pauseAfter: Duration?
+        /// The time without a request after which the sandbox is removed; the next request starts another one. Nil is
+        /// never.
+        public var stopAfter: Duration?
 
         /// Creates idle settings.
-        public init(pauseAfter: Duration) {
+        public init(pauseAfter: Duration? = nil, stopAfter: Duration? = nil) {
             self.pauseAfter = pauseAfter
+            self.stopAfter = stopAfter
         }
     }
 

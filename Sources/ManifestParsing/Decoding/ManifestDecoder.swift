@@ -20,8 +20,20 @@ struct ManifestDecoder {
             standby: root["standby"]?.integer ?? Manifest.defaultStandby,
             resources: resources(root["resources"]?.fields),
             isolation: root["isolation"]?.text.flatMap(Isolation.init), network: network(root["network"]),
-            idle: (root["idle"]?.fields?["pause_after"]?.duration).map { Manifest.Idle(pauseAfter: $0) })
+            idle: idle(root["idle"]?.fields), ttl: root["ttl"]?.duration)
         return app == nil ? nil : manifest
+    }
+
+    private func idle(_ given: Fields?) -> Manifest.Idle? {
+        guard let given else { return nil }
+        let idle = Manifest.Idle(
+            pauseAfter: given["pause_after"]?.duration, stopAfter: given["stop_after"]?.duration)
+        if let pause = idle.pauseAfter, let stop = idle.stopAfter, stop <= pause {
+            findings.error(
+                "'idle.stop_after' must be longer than 'idle.pause_after'", at: given.place(of: "stop_after"),
+                suggestion: "leave 'pause_after' out to stop without a pause")
+        }
+        return idle.pauseAfter == nil && idle.stopAfter == nil ? nil : idle
     }
 
     private func requirements(_ value: Checked?) -> Manifest.Requirements {

@@ -57,6 +57,9 @@ public enum ManifestSchema {
         Key("network", network, "What the app may reach: none, egress (the public internet), or a list of hosts"),
         Key("idle", .mapping(idleKeys), "What happens when nobody asks for anything"),
         Key(
+            "ttl", .duration(.seconds(1) ... .seconds(365 * 86_400)),
+            "How long the deployment lives after traffic has moved; then it is destroyed. Never, when left out"),
+        Key(
             "standby", .integer(0...maximumStandby), default: .integer(Int64(Manifest.defaultStandby)),
             "Sandboxes kept ready with the app's imports done, so that a redeploy or restart takes milliseconds"),
     ]
@@ -114,8 +117,11 @@ public enum ManifestSchema {
 
     static let idleKeys: [Key] = [
         Key(
-            "pause_after", .duration(.seconds(1) ... .seconds(30 * 86_400)), isRequired: true,
-            "The time without a request after which the sandbox is paused; the next request wakes it")
+            "pause_after", .duration(.seconds(1) ... .seconds(30 * 86_400)),
+            "The time without a request after which the sandbox is paused; the next request wakes it"),
+        Key(
+            "stop_after", .duration(.seconds(1) ... .seconds(30 * 86_400)),
+            "The time without a request after which the sandbox is removed; the next request starts another one"),
     ]
 
     static func duration(_ value: Duration) -> JSONValue { .string(DurationText.write(value)) }

@@ -1,14 +1,19 @@
 import ControlAPI
 import DeploymentCore
+import Gateway
 import Sandboxes
 
-/// Pauses the deployments that nobody asks anything of, where their manifest wants it.
+/// Pauses the deployments that nobody asks anything of, and later puts them to sleep, where their manifest wants it.
+///
+/// Looks at `/health` are no requests here, and somebody inside keeps a deployment awake.
 public struct IdleWatch: Sendable {
     /// The time between two looks.
     public static let interval = Duration.seconds(2)
 
     private let service: DeploymentService
     private let pauses: Pauses
+    /// The deployments that are being paused or put to sleep.
+    private let busy = Locked<Set<String>>([])
 
     /// Creates a watch; `run()` does its work.
     public init(service: DeploymentService, pauses: Pauses) {
@@ -19,8 +24,8 @@ public struct IdleWatch: Sendable {
     /// What was seen of a replica, and how long it has been so.
     private struct Quiet {
         let sandbox: String?
-        let requests: Int
-        let limit: Duration?
+        let idle: Manifest.Idle?
+        var uses: Int
         var time = Duration.zero
     }
 
@@ -28,30 +33,52 @@ public struct IdleWatch: Sendable {
     public func run() async {
         let clock = service.workshop.clock
         var quiet: [String: Quiet] = [:]
-        while (try? await clock.sleep(for: Self.interval, tolerance: nil)) != nil {
-            guard let deployments = try? await pauses.deployments() else { continue }
-            let serving = deployments.filter { $0.state == "serving" && $0.rollout == nil }
-            var seen: [String: Quiet] = [:]
-            for deployment in serving {
-                seen[deployment.name] = await look(at: deployment, last: quiet[deployment.name])
-            }
-            quiet = seen
-            for (name, entry) in quiet {
-                guard let limit = entry.limit, entry.time >= limit else { continue }
-                // A rollout or a request may have been faster; then it is not idle.
-                _ = try? await pauses.pause(name, isForced: false)
+        await withDiscardingTaskGroup { group in
+            while (try? await clock.sleep(for: Self.interval, tolerance: nil)) != nil {
+                guard let deployments = try? await pauses.deployments() else { continue }
+                var seen: [String: Quiet] = [:]
+                for deployment in deployments
+                where ["serving", "paused"].contains(deployment.state) && deployment.rollout == nil {
+                    let entry = await look(at: deployment, last: quiet[deployment.name])
+                    seen[deployment.name] = entry
+                    guard let step = step(deployment, entry), begin(deployment.name) else { continue }
+                    // One that takes its time must not keep the others awake.
+                    group.addTask {
+                        // A rollout or a request may have been faster; then it is not idle.
+                        try? await step()
+                        end(deployment.name)
+                    }
+                }
+                quiet = seen
             }
         }
     }
 
+    private func begin(_ name: String) -> Bool { busy.withLock { $0.insert(name).inserted } }
+    private func end(_ name: String) { busy.withLock { _ = $0.remove(name) } }
+
+    /// What is due after so long a quiet.
+    private func step(_ deployment: DeploymentResource, _ quiet: Quiet) -> (@Sendable () async throws -> Void)? {
+        let name = deployment.name
+        let pauses = pauses
+        if let limit = quiet.idle?.stopAfter, quiet.time >= limit {
+            return { [uses = quiet.uses] in try await pauses.putToSleep(name, uses: uses) }
+        }
+        if let limit = quiet.idle?.pauseAfter, quiet.time >= limit, deployment.state == "serving" {
+            return { _ = try await pauses.pause(name, isForced: false) }
+        }
+        return nil
+    }
+
     private func look(at deployment: DeploymentResource, last: Quiet?) async -> Quiet {
+        let statistics = service.workshop.gateway.statistics(deployment.name)
+        let uses = statistics?.uses ?? 0
         guard var last, last.sandbox == deployment.sandbox else {
             let manifest = try? await service.activeRevision(of: deployment).manifest
-            return Quiet(
-                sandbox: deployment.sandbox, requests: deployment.requests, limit: manifest?.idle?.pauseAfter)
+            return Quiet(sandbox: deployment.sandbox, idle: manifest?.idle, uses: uses)
         }
-        guard last.requests == deployment.requests, deployment.inFlight == 0 else {
-            return Quiet(sandbox: last.sandbox, requests: deployment.requests, limit: last.limit)
+        guard last.uses == uses, (statistics?.usesInFlight ?? 0) == 0, !pauses.isVisited(deployment.name) else {
+            return Quiet(sandbox: last.sandbox, idle: last.idle, uses: uses)
         }
         last.time += Self.interval
         return last

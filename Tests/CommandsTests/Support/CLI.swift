@@ -140,7 +140,7 @@ struct CLI: Sendable {
     /// The status once nothing of the deployment is being started any more; bounded by the launch's own deadlines.
     func settled(_ name: String) async throws -> DeploymentResource {
         var status = try await status(name)
-        while ["starting", "restarting"].contains(status.state) { status = try await self.status(name) }
+        while ["starting", "restarting", "waking"].contains(status.state) { status = try await self.status(name) }
         return status
     }
 
@@ -183,11 +183,15 @@ struct CLI: Sendable {
         return found
     }
 
+    /// What is there of sandboxes, by all their traces.
+    func remains() -> [String] {
+        let known = sandboxes.withLock { $0 }.sorted()
+        return LeakAudit(root: "\(home)/sandboxes", sandboxes: known).findings()
+    }
+
     /// What a stopped control plane has left: sandboxes, and processes that know the home.
     func leaks() -> [String] {
-        let known = sandboxes.withLock { $0 }.sorted()
-        let findings = LeakAudit(root: "\(home)/sandboxes", sandboxes: known).findings()
-        return findings + processes(of: home).map { "process \($0) still has BERTH_HOME=\(home)" }
+        remains() + processes(of: home).map { "process \($0) still has BERTH_HOME=\(home)" }
     }
 
     private func processes(of home: String) -> [String] {
@@ -195,6 +199,16 @@ struct CLI: Sendable {
         let wanted = Array("BERTH_HOME=\(home)".utf8)
         return entries.filter { entry in
             guard let pid = Int32(entry), pid != getpid() else { return false }
+            let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
+            return environment.split(separator: 0).contains { Array($0) == wanted }
+        }
+    }
+
+    /// The processes that were started for a sandbox.
+    func processes(ofSandbox id: String) -> [Int32] {
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        let wanted = Array("BERTH_SANDBOX=\(id)".utf8)
+        return entries.compactMap(Int32.init).filter { pid in
             let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
             return environment.split(separator: 0).contains { Array($0) == wanted }
         }

@@ -1,0 +1,110 @@
+import DeploymentCore
+import DeploymentStore
+import Gateway
+import Sandboxes
+
+extension Supervisor {
+    /// The most attempts to remove a sandbox that nobody waits for; what is left then is swept up at the next start.
+    static let removalAttempts = 8
+
+    /// Starts a new replica, gives it the traffic, and removes what is left of the old one.
+    ///
+    /// - Parameter wokenAt: when it was asked to wake up; nil for a restart.
+    func restart(wokenAt: ContinuousClock.Instant? = nil) async throws -> Replica {
+        let old = currentSandbox
+        let environment = try await workshop.environments.environment(
+            lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
+        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "restart")
+        let standby = await launcher.takeStandby(environment)
+        // A cold start needs the memory of the old one; beside a standby the old one can wait, and so can what is left of
+        // a sandbox from before a sleep.
+        let isOldInTheWay = standby == nil && wokenAt == nil
+        if isOldInTheWay, let old { try await workshop.provider.destroy(old) }
+        let id = standby?.sandbox.id ?? Identifier.random(16)
+        let output = launcher.makeOutput()
+        status.withLock { status in
+            status.sandbox = id
+            status.output = output
+        }
+        do {
+            let replica = try await start(launcher, id, environment, standby, output, wokenAt)
+            if !isOldInTheWay, let old { remove(old) }
+            return replica
+        } catch {
+            output.close("stopped: the \(wokenAt == nil ? "restart" : "waking") failed")
+            let provider = workshop.provider
+            for left in [id] + (isOldInTheWay ? [] : [old].compactMap { $0 }) {
+                try? await uncancelled { try await provider.destroy(left) }
+            }
+            throw error
+        }
+    }
+
+    private func start(
+        _ launcher: ReplicaLauncher, _ id: String, _ environment: BuiltEnvironment, _ standby: Standby?,
+        _ output: OutputCapture, _ wokenAt: ContinuousClock.Instant?
+    ) async throws -> Replica {
+        let place = try await launcher.place(id, environment: environment, standby: standby) {
+            output.note("cold start, as the standby cannot be used: \($0)")
+        }
+        _ = try await launcher.upload(to: place.sandbox)
+        let replica = try await launcher.start(in: place, output: output, tasks: tasks)
+        do {
+            try await launcher.waitUntilReady(replica) { _ in }
+        } catch let error as BerthError {
+            throw BerthError(
+                error.code, await replica.explained(error.message), suggestion: error.suggestion, cause: error.cause)
+        }
+        let woken = wokenAt.map { since in
+            let way = place.standby == nil ? "cold start" : "standby"
+            return "\(way), \(Int((ContinuousClock.now - since).milliseconds)) ms"
+        }
+        CrashPoint.waking.pass(if: woken != nil)
+        try workshop.traffic.withLock { _ in
+            try Task.checkCancellation()
+            do {
+                try workshop.store.replaceReplica(
+                    with: replica.record(restarts: restarts),
+                    event: woken.map { event(.woken, $0) })
+            } catch let error as BerthError where error.code == .storageFull {
+                // The row only helps a later control plane to adopt (without it, what was woken sleeps again then);
+                // traffic does not wait for disk space.
+                replica.output.note("\(error)")
+            }
+            CrashPoint.awake.pass(if: woken != nil)
+            workshop.gateway.publish(snapshot.name, replica.upstream)
+        }
+        if let woken { output.note("woken: \(woken)") }
+        return replica
+    }
+
+    /// Removes a sandbox that nobody waits for, trying again when that fails.
+    func remove(_ sandbox: String) {
+        let provider = workshop.provider
+        let clock = workshop.clock
+        tasks.start {
+            var wait = Self.firstBackOff
+            for _ in 0..<Self.removalAttempts {
+                do {
+                    try await provider.destroy(sandbox)
+                    return self.status.withLock { if $0.sandbox == sandbox { $0.sandbox = nil } }
+                } catch {
+                    guard (try? await clock.sleep(for: wait, tolerance: nil)) != nil else { return }
+                    wait = Self.next(after: wait)
+                }
+            }
+        }
+    }
+
+    func event(_ kind: LifecycleRecord.Kind, _ detail: String = "") -> LifecycleRecord {
+        LifecycleRecord(deployment: snapshot.record.deployment, kind: kind, detail: detail, time: workshop.now())
+    }
+}
+
+extension Replica {
+    /// A reason together with the limits that the sandbox ran into, which often are the true one.
+    func explained(_ reason: String) async -> String {
+        let limits = await sandbox.exceededLimits().map(\.description)
+        return limits.isEmpty ? reason : "\(reason) (\(limits.joined(separator: "; ")))"
+    }
+}
