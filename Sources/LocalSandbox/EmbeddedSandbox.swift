@@ -10,6 +10,8 @@ public final class EmbeddedSandbox: Sandbox {
     public let port: Int
     /// How far it is isolated.
     public let isolation: Isolation
+    /// Whether it has ids of its own.
+    public let ownsIdentities: Bool
     /// The folder of the app inside.
     public let appFolder: String
     let envd: EnvdClient
@@ -25,6 +27,7 @@ public final class EmbeddedSandbox: Sandbox {
         id = state.id
         port = state.port
         isolation = state.isolation
+        ownsIdentities = state.identities != nil
         home = folder.home
         appFolder = state.isolation.sharesHost ? folder.app : SandboxSpecification.appFolder
         self.root = root

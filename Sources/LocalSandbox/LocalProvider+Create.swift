@@ -52,12 +52,14 @@ extension LocalProvider {
         _ = try rootDescriptor()
         let port = isolation.sharesHost ? try reservePort(specification.id) : specification.port
         let group = SandboxGroup(bases: enforcement.groups.bases, engine: folder, id: specification.id)
+        let identities = try claimIdentities(specification, isolation)
         let state = SandboxState(
             id: specification.id, labels: specification.labels, isolation: isolation, port: port,
-            boot: ProcessTable.boot, process: nil, limits: specification.limits, group: group)
+            boot: ProcessTable.boot, process: nil, limits: specification.limits, group: group, identities: identities)
         do {
             try sandboxFolder(specification.id).make(state)
         } catch {
+            if let identities { register.release(identities, of: sandboxFolder(specification.id).path) }
             if isolation.sharesHost { withShared { $0.ports[specification.id] = nil } }
             throw error
         }
@@ -87,9 +89,10 @@ extension LocalProvider {
     /// Fills the folder and starts the first process.
     private func spawn(_ state: SandboxState, _ specification: SandboxSpecification) throws -> Child {
         let folder = sandboxFolder(state.id)
-        let hostname = MountRules.hostname(state.labels.deployment)
-        try makeFolder(folder.home, mode: 0o755)
-        try makeFolder(folder.app, mode: 0o755)
+        if state.identities == nil {
+            try makeFolder(folder.home, mode: 0o755)
+            try makeFolder(folder.app, mode: 0o755)
+        }
         let directory = try Descriptor(folder: folder.path)
         let listener = Descriptor(
             try check(
@@ -104,24 +107,12 @@ extension LocalProvider {
         let child: Child
         switch state.isolation {
         case .namespaces:
-            guard let bubblewrap else { throw NamespaceTrial.missing }
-            try makeFolder("\(folder.path)/etc", mode: 0o755)
-            try makeFolder(folder.models, mode: 0o755)
-            try SystemFiles.write(to: "\(folder.path)/etc", hostname: hostname)
-            try MountRules.makeMountPoints(specification.mounts, home: folder.home)
             let info = try Descriptor(
                 opening: "\(folder.path)/\(SandboxFolder.infoName)", flags: O_WRONLY | O_CREAT | O_EXCL)
             let filter = Descriptor(
                 try check(berth_filter_file(BERTH_FILTER_COMMON), "no filter of system calls for sandbox \(state.id)"))
             descriptors += [(info, BubblewrapCommand.infoNumber), (filter, BubblewrapCommand.filterNumber)]
-            let arguments = BubblewrapCommand(program: bubblewrap).arguments(
-                folder: folder, agent: agent, hostname: hostname,
-                environment: Self.environment(state.id, home: BubblewrapCommand.home), mounts: specification.mounts,
-                agentArguments: Self.agentArguments(state.id, home: BubblewrapCommand.home))
-            // bubblewrap's own environment can be read inside, at /proc/1/environ.
-            child = try Child.spawn(
-                arguments, environment: [ProcessTable.marker: state.id], folder: "/", descriptors: descriptors,
-                entrance: entrance)
+            child = try spawnInNamespaces(state, specification, descriptors: descriptors, entrance: entrance)
         case .process, .landlock:
             child = try spawnOnSharedHost(
                 state, specification, environment: Self.environment(state.id, home: folder.home),
@@ -146,7 +137,7 @@ extension LocalProvider {
     private static let searchPath = "/usr/local/bin:/usr/bin:/bin"
 
     /// The agent's own command line; the marker goes to everything that it starts.
-    private static func agentArguments(_ id: String, home: String) -> [String] {
+    static func agentArguments(_ id: String, home: String) -> [String] {
         [
             "--listen-fd", "\(BubblewrapCommand.listenerNumber)", "--home", home, "--workdir", "\(home)/app", "--user",
             "user", "--env", "\(ProcessTable.marker)=\(id)",
@@ -154,7 +145,7 @@ extension LocalProvider {
     }
 
     /// Variables of the agent.
-    private static func environment(_ id: String, home: String) -> [String: String] {
+    static func environment(_ id: String, home: String) -> [String: String] {
         [
             "HOME": home, "USER": "user", "LOGNAME": "user", "LANG": "C.UTF-8", "PATH": searchPath,
             ProcessTable.marker: id,

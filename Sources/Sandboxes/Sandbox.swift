@@ -14,6 +14,8 @@ public protocol Sandbox: Sendable {
     var port: Int { get }
     /// How far it is isolated.
     var isolation: Isolation { get }
+    /// Whether it has ids of its own, so that `user` and `root` inside differ and are nobody outside.
+    var ownsIdentities: Bool { get }
 
     /// Writes a file, making its folders. The path is absolute inside.
     func write(_ bytes: [UInt8], to path: String, executable: Bool) async throws

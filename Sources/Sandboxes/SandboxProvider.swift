@@ -41,14 +41,20 @@ public struct SandboxCapabilities: Sendable, Equatable, Codable {
     public var mounts: Bool
     /// Whether every sandbox has its own loopback, so that all can listen on the same port.
     public var ownNetwork: Bool
+    /// Whether a sandbox has ids of its own, so that `user` and `root` inside differ and are nobody outside.
+    public var ownsIdentities: Bool
     /// Which limits hold, and how a sandbox is paused.
     public var enforced: EnforcedLimits
 
     /// Creates capabilities.
-    public init(isolation: Isolation, mounts: Bool, ownNetwork: Bool, enforced: EnforcedLimits = .nothing) {
+    public init(
+        isolation: Isolation, mounts: Bool, ownNetwork: Bool, ownsIdentities: Bool = false,
+        enforced: EnforcedLimits = .nothing
+    ) {
         self.isolation = isolation
         self.mounts = mounts
         self.ownNetwork = ownNetwork
+        self.ownsIdentities = ownsIdentities
         self.enforced = enforced
     }
 }
@@ -67,6 +73,10 @@ public struct SandboxSpecification: Sendable, Equatable {
     public var limits: SandboxLimits
     /// The weakest isolation that will do; nil takes what the provider gives.
     public var minimumIsolation: Isolation?
+    /// Whether those inside can become root inside, where the sandbox has ids of its own.
+    public var allowsSudo: Bool
+    /// Whether a sandbox in which they cannot will not do.
+    public var needsSudo: Bool
 
     /// Where the app's folder is inside, absolute; mounts that belong into it have targets beneath.
     public static let appFolder = "/home/user/app"
@@ -74,7 +84,8 @@ public struct SandboxSpecification: Sendable, Equatable {
     /// Creates a specification.
     public init(
         id: String, labels: SandboxLabels, mounts: [Mount] = [], port: Int = Manifest.Server.defaultPort,
-        limits: SandboxLimits = SandboxLimits(), minimumIsolation: Isolation? = nil
+        limits: SandboxLimits = SandboxLimits(), minimumIsolation: Isolation? = nil, allowsSudo: Bool = true,
+        needsSudo: Bool = false
     ) {
         self.id = id
         self.labels = labels
@@ -82,6 +93,8 @@ public struct SandboxSpecification: Sendable, Equatable {
         self.port = port
         self.limits = limits
         self.minimumIsolation = minimumIsolation
+        self.allowsSudo = allowsSudo
+        self.needsSudo = needsSudo
     }
 
     /// A host folder or file, read-only inside.

@@ -1,0 +1,75 @@
+import CPlatform
+import DeploymentCore
+import Glibc
+import Sandboxes
+
+extension LocalProvider {
+    /// The mode of a sandbox's folder while its launcher makes what belongs to the ids inside; the folder of all
+    /// sandboxes is closed to everyone else.
+    private static let stagedMode: mode_t = 0o703
+
+    /// The ids for a new sandbox; nil where it has one user.
+    func claimIdentities(
+        _ specification: SandboxSpecification, _ isolation: Isolation
+    ) throws -> IdentityRange? {
+        let offer = isolation == .namespaces ? identities() : nil
+        guard let grant = offer?.grant else {
+            guard specification.needsSudo else { return nil }
+            throw BerthError(
+                .sandbox, "the manifest demands sudo, but sandboxes here have \(offer?.detail ?? "one user")",
+                suggestion: offer?.suggestion ?? "`berth doctor` says what keeps sandboxes from ids of their own")
+        }
+        return try register.claim(grant, for: sandboxFolder(specification.id).path)
+    }
+
+    /// Starts bubblewrap around an agent.
+    func spawnInNamespaces(
+        _ state: SandboxState, _ specification: SandboxSpecification, descriptors: [(Descriptor, Int32)],
+        entrance: GroupEntrance?
+    ) throws -> Child {
+        guard let bubblewrap else { throw NamespaceTrial.missing }
+        let folder = sandboxFolder(state.id)
+        let hostname = MountRules.hostname(state.labels.deployment)
+        let hasIdentities = state.identities != nil
+        try makeFolder(folder.etc, mode: 0o755)
+        try makeFolder(folder.models, mode: 0o755)
+        for path in [folder.etc, folder.models] {
+            guard chmod(path, 0o755) == 0 else { throw BerthError.system(errno, "\(path) cannot be made readable") }
+        }
+        try SystemFiles.write(to: folder.etc, hostname: hostname, hasRoot: hasIdentities)
+        var agentArguments = Self.agentArguments(state.id, home: BubblewrapCommand.home)
+        let environment = Self.environment(state.id, home: BubblewrapCommand.home)
+        let command = BubblewrapCommand(program: bubblewrap, hasIdentities: hasIdentities)
+        // bubblewrap's own environment can be read inside, at /proc/1/environ.
+        let own = [ProcessTable.marker: state.id]
+        guard let range = state.identities else {
+            try MountRules.makeMountPoints(specification.mounts, home: folder.home)
+            let arguments = command.arguments(
+                folder: folder, agent: agent, hostname: hostname, environment: environment,
+                mounts: specification.mounts, agentArguments: agentArguments)
+            return try Child.spawn(
+                arguments, environment: own, folder: "/", descriptors: descriptors, entrance: entrance)
+        }
+        agentArguments += ["--identities"] + (specification.allowsSudo ? ["--sudo"] : [])
+        var sources = ["home", folder.etc, folder.models, agent]
+        var numbers = [folder.home: 0, folder.etc: 1, folder.models: 2, agent: 3]
+        for mount in specification.mounts where numbers[mount.source] == nil {
+            numbers[mount.source] = sources.count
+            sources.append(mount.source)
+        }
+        let arguments = command.arguments(
+            folder: folder, agent: agent, hostname: hostname, environment: environment, mounts: specification.mounts,
+            agentArguments: agentArguments, hasSudo: specification.allowsSudo
+        ) { numbers[$0].map(Stage.path) ?? $0 }
+        let stage = Stage(
+            namespace: try UserNamespace.open(range, needsHelpers: getuid() != 0),
+            folder: folder.path,
+            made: ["home/", "home/app/"] + (try MountRules.mountPoints(specification.mounts)), sources: sources)
+        guard chmod(folder.path, Self.stagedMode) == 0 else {
+            throw BerthError.system(errno, "\(folder.path) cannot be opened for the ids inside")
+        }
+        defer { chmod(folder.path, 0o700) }
+        return try Child.spawn(
+            arguments, environment: own, descriptors: descriptors, entrance: entrance, stage: stage)
+    }
+}
