@@ -32,12 +32,14 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
     public var standbys: Int?
     /// When its revision was made, in milliseconds since 1970.
     public var createdAt: Int64
+    /// Whether its sandbox has ids of its own, so that root inside is nobody outside; nil when that is not known.
+    public var ownsIdentities: Bool?
 
     /// Creates a resource.
     public init(
         name: String, state: String, revision: Int?, nonce: String?, url: String, sandbox: String?,
         isolation: Isolation?, restarts: Int, requests: Int, inFlight: Int, reason: String?, rollout: String?,
-        stage: RolloutStage?, standbys: Int?, createdAt: Int64
+        stage: RolloutStage?, standbys: Int?, createdAt: Int64, ownsIdentities: Bool? = nil
     ) {
         self.name = name
         self.standbys = standbys
@@ -54,6 +56,7 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
         self.rollout = rollout
         self.stage = stage
         self.createdAt = createdAt
+        self.ownsIdentities = ownsIdentities
     }
 }
 

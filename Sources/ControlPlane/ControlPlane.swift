@@ -56,7 +56,7 @@ public struct ControlPlane: Sendable {
         do {
             let provider = LocalProvider(
                 folder: configuration.path("sandboxes"), agent: configuration.agent,
-                isolation: configuration.isolation, client: curl,
+                isolation: configuration.isolation, client: curl, identities: configuration.grantsIdentities,
                 announce: Self.log)
             let uv = try Uv.locate(home: configuration.home, environment: environment)
             let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)

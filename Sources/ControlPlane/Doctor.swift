@@ -68,7 +68,11 @@ public struct Doctor: Sendable {
         let reports = await LocalEngine(agent: configuration.agent, client: client).probe()
         // Strongest first, so that the first one that works is what sandboxes get.
         let used = configuration.isolation ?? reports.first { $0.works }?.isolation
-        return reports.map { report in
+        let identities = LocalEngine.identities(isGranted: configuration.grantsIdentities)
+        let ids = Check(
+            name: "ids", verdict: identities.works ? .good : .weak, finding: "sandboxes have \(identities.detail)",
+            remedy: identities.suggestion)
+        let rungs = reports.map { report in
             let isBare = report.isolation == .process && used == .process
             let weak = report.works ? isBare : report.isolation != .process
             return Check(
@@ -76,6 +80,7 @@ public struct Doctor: Sendable {
                 finding: report.isolation == used ? "\(report.detail); sandboxes get this" : report.detail,
                 remedy: report.suggestion)
         }
+        return used == .namespaces ? rungs + [ids] : rungs
     }
 
     private func python() async -> [Check] {

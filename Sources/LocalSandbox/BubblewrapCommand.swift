@@ -108,12 +108,10 @@ struct BubblewrapCommand: Sendable {
 
     /// The whole command; it ends in the agent, which gets the listener as descriptor 3.
     ///
-    /// - Parameters:
-    ///   - hasSudo: whether the user inside finds `sudo`; only with ids of its own.
-    ///   - find: where bubblewrap finds what is at a path of the host.
+    /// - Parameter find: where bubblewrap finds what is at a path of the host.
     func arguments(
         folder: SandboxFolder, agent: String, hostname: String, environment: [String: String],
-        mounts: [SandboxSpecification.Mount], agentArguments: [String], hasSudo: Bool = false,
+        mounts: [SandboxSpecification.Mount], agentArguments: [String],
         find: (String) -> String = { $0 }
     ) -> [String] {
         var arguments = [program] + walls + ["--hostname", hostname]
@@ -123,11 +121,9 @@ struct BubblewrapCommand: Sendable {
             above: [Self.home, Self.agent, Self.models, Self.programs + "/sudo"] + mounts.map(\.target))
         for file in SystemFiles.names { arguments += ["--ro-bind", "\(find(folder.etc))/\(file)", "/etc/\(file)"] }
         arguments += ["--bind", find(folder.home), Self.home, "--ro-bind", find(agent), Self.agent]
-        if hasSudo {
-            arguments += ["--symlink", Self.agent, "\(Self.programs)/sudo"]
-            // A setuid program could do nothing here.
-            if access("/usr/bin/sudo", F_OK) == 0 { arguments += ["--ro-bind", find(agent), "/usr/bin/sudo"] }
-        }
+        // It says so where nobody can become root. A setuid program could do nothing here.
+        arguments += ["--symlink", Self.agent, "\(Self.programs)/sudo"]
+        if access("/usr/bin/sudo", F_OK) == 0 { arguments += ["--ro-bind", find(agent), "/usr/bin/sudo"] }
         arguments += ["--ro-bind", find(folder.models), Self.models]
         // Parents before what is mounted below them.
         for mount in mounts.sorted(by: { ($0.target.utf8.count, $0.target) < ($1.target.utf8.count, $1.target) }) {

@@ -51,6 +51,7 @@ extension LocalProvider {
                 arguments, environment: own, folder: "/", descriptors: descriptors, entrance: entrance)
         }
         agentArguments += ["--identities"] + (specification.allowsSudo ? ["--sudo"] : [])
+        try Self.requireReadable([agent] + specification.mounts.map(\.source))
         var sources = ["home", folder.etc, folder.models, agent]
         var numbers = [folder.home: 0, folder.etc: 1, folder.models: 2, agent: 3]
         for mount in specification.mounts where numbers[mount.source] == nil {
@@ -59,7 +60,7 @@ extension LocalProvider {
         }
         let arguments = command.arguments(
             folder: folder, agent: agent, hostname: hostname, environment: environment, mounts: specification.mounts,
-            agentArguments: agentArguments, hasSudo: specification.allowsSudo
+            agentArguments: agentArguments
         ) { numbers[$0].map(Stage.path) ?? $0 }
         let stage = Stage(
             namespace: try UserNamespace.open(range, needsHelpers: getuid() != 0),
@@ -71,5 +72,19 @@ extension LocalProvider {
         defer { chmod(folder.path, 0o700) }
         return try Child.spawn(
             arguments, environment: own, descriptors: descriptors, entrance: entrance, stage: stage)
+    }
+
+    /// What is shown belongs to somebody whom those inside are not.
+    private static func requireReadable(_ sources: [String]) throws {
+        for source in sources {
+            var status = stat()
+            guard stat(source, &status) == 0 else { throw BerthError.system(errno, "\(source) cannot be mounted") }
+            let needed: mode_t = status.st_mode & S_IFMT == S_IFDIR ? 0o005 : 0o004
+            guard status.st_mode & needed == needed else {
+                throw BerthError(
+                    .sandbox, "\(source) cannot be mounted: it is closed to others, and so to the ids of a sandbox",
+                    suggestion: "open it (chmod o+rX) and close a folder above it instead, or set BERTH_IDS=off")
+            }
+        }
     }
 }

@@ -360,7 +360,7 @@ public actor DeploymentService {
             requests: statistics.map { Int($0.requests) } ?? 0, inFlight: statistics.map { Int($0.inFlight) } ?? 0,
             reason: try supervisor?.state.reason ?? lastFailure(of: record), rollout: running?.id,
             stage: running?.stage, standbys: workshop.standbys.ready(for: record.name),
-            createdAt: revision?.createdAt ?? record.createdAt)
+            createdAt: revision?.createdAt ?? record.createdAt, ownsIdentities: replica?.ownsIdentities)
     }
 
     /// Why a deployment that never served does not.

@@ -30,7 +30,9 @@ struct RolloutRunner: Sendable {
     func run(_ rollout: RolloutRecord, _ revision: RevisionRecord) async throws -> Promotion? {
         var snapshot = try Snapshot(revision)
         // Before packages are installed for a sandbox that nobody wants.
-        try await workshop.provider.capabilities().isolation.require(snapshot.manifest.isolation)
+        let capabilities = try await workshop.provider.capabilities()
+        try capabilities.isolation.require(snapshot.manifest.isolation)
+        if snapshot.manifest.sudo ?? false { try capabilities.requireIdentities() }
         let environment = try await prepare(&snapshot, rollout)
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
         let output = launcher.makeOutput()
@@ -100,7 +102,8 @@ struct RolloutRunner: Sendable {
             let place = try await launcher.place(sandboxID, environment: environment, standby: standby) {
                 try reporter.notice("cold start, as the standby cannot be used: \($0)")
             }
-            let detail = "\(place.sandbox.isolation.rawValue), \(sandboxID)"
+            let identities = place.sandbox.ownsIdentities ? " with ids of its own" : ""
+            let detail = "\(place.sandbox.isolation.rawValue)\(identities), \(sandboxID)"
             return (
                 place,
                 StageOutcome(

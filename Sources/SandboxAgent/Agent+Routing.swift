@@ -34,9 +34,12 @@ extension Agent {
             connection.respond(json: .object(options.sharedEnvironment.mapValues { .string($0) }))
         case ("POST", "/init"): return initialise(head, on: connection)
         case ("GET", "/files"), ("POST", "/files"):
-            let user = head.query["username"] ?? ""
-            guard let options = options.acting(as: user) else {
-                connection.fail(status: 401, message: options.absence(of: user))
+            let options: AgentOptions
+            do {
+                let user = head.query["username"] ?? ""
+                options = try user.isEmpty ? self.options(for: head) : self.options(actingAs: user)
+            } catch {
+                connection.fail(status: 401, message: error.message)
                 return nil
             }
             if head.method == "POST" {

@@ -31,6 +31,8 @@ public struct Manifest: Sendable, Equatable, Codable {
     public var isolation: Isolation?
     /// What happens when nobody asks for anything; nil is nothing.
     public var idle: Idle?
+    /// Whether the app may become root inside its sandbox; nil and false are no.
+    public var sudo: Bool?
 
     /// The sandboxes kept ready unless the manifest says otherwise.
     public static let defaultStandby = 1
@@ -41,7 +43,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         requirements: Requirements = .none, env: [String: String] = [:], health: Health = Health(),
         predict: Predict = Predict(), smoke: [SmokeTest] = [], rollout: RolloutSettings = RolloutSettings(),
         standby: Int? = Manifest.defaultStandby, resources: SandboxLimits? = nil, isolation: Isolation? = nil,
-        idle: Idle? = nil
+        idle: Idle? = nil, sudo: Bool? = nil
     ) {
         self.name = name
         self.model = model
@@ -57,6 +59,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         self.resources = resources
         self.isolation = isolation
         self.idle = idle
+        self.sudo = sudo
     }
 }
 

@@ -28,7 +28,7 @@ struct IdentityRegister: Sendable {
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             lock = try Descriptor(folder: folder)
-        } catch where grant.needsHelpers {
+        } catch  where grant.needsHelpers {
             // Without a folder to agree in, all of a plain user's sandboxes have the same ids.
             var range = grant.range(0)
             range.isShared = true

@@ -29,7 +29,8 @@ struct Stage: Sendable {
                     staging.user = IdentityRange.user
                     staging.group = IdentityRange.user
                     staging.stage = paths[0].map { UnsafePointer($0) }
-                    return made.withMemoryRebound(to: UnsafePointer<CChar>?.self, capacity: self.made.count + 1) { made in
+                    return made.withMemoryRebound(to: UnsafePointer<CChar>?.self, capacity: self.made.count + 1) {
+                        made in
                         sources.withMemoryRebound(
                             to: UnsafePointer<CChar>?.self, capacity: self.sources.count + 1
                         ) { sources in

@@ -52,7 +52,8 @@ enum UserNamespace {
         }
         guard status == .exited(code: 0) else {
             throw BerthError(
-                .sandbox, "\(command[0]) ends with \(status.map { "\($0)" } ?? "nothing"): \(NamespaceTrial.text(output))",
+                .sandbox,
+                "\(command[0]) ends with \(status.map { "\($0)" } ?? "nothing"): \(NamespaceTrial.text(output))",
                 suggestion: "give this user ids in /etc/subuid and /etc/subgid (usermod --add-subuids)")
         }
     }

@@ -20,7 +20,8 @@ struct ManifestDecoder {
             standby: root["standby"]?.integer ?? Manifest.defaultStandby,
             resources: resources(root["resources"]?.fields),
             isolation: root["isolation"]?.text.flatMap(Isolation.init),
-            idle: (root["idle"]?.fields?["pause_after"]?.duration).map { Manifest.Idle(pauseAfter: $0) })
+            idle: (root["idle"]?.fields?["pause_after"]?.duration).map { Manifest.Idle(pauseAfter: $0) },
+            sudo: root["sudo"]?.text.map { $0 == "on" })
         return app == nil ? nil : manifest
     }
 

@@ -54,6 +54,9 @@ public enum ManifestSchema {
             "isolation", .choice(Isolation.allCases.map(\.rawValue)),
             "The weakest isolation that will do: process, landlock or namespaces; the deploy fails where the machine has "
                 + "less. Without it the strongest that works"),
+        Key(
+            "sudo", .choice(["off", "on"]), default: .string("off"),
+            "Whether the app may become root inside its sandbox, by sudo; needs ids of the sandbox's own"),
         Key("idle", .mapping(idleKeys), "What happens when nobody asks for anything"),
         Key(
             "standby", .integer(0...maximumStandby), default: .integer(Int64(Manifest.defaultStandby)),

@@ -34,8 +34,8 @@ struct SpawnedProcess {
         }
         guard !config.command.isEmpty, !([config.command] + config.arguments).contains(where: { $0.utf8.contains(0) })
         else { throw ConnectError(.invalidArgument, "the command is empty or has a zero byte") }
-        let program = try find(config.command, path: environment["PATH"] ?? defaultPath, folder: folder)
         if !options.allowsHostPaths { environment["PATH"] = (environment["PATH"] ?? defaultPath) + ":" + programs }
+        let program = try find(config.command, path: environment["PATH"] ?? defaultPath, folder: folder)
         let variables = environment.map { "\($0.key)=\($0.value)" }
         let launch = Launch(program: program, variables: variables, folder: folder, account: options.account)
         guard let terminal = request.terminal else { return try spawn(launch, request) }
@@ -73,7 +73,11 @@ struct SpawnedProcess {
         if command.contains("/") { return command.hasPrefix("/") ? command : "\(folder)/\(command)" }
         for entry in path.split(separator: ":", omittingEmptySubsequences: false) {
             let candidate = entry.hasPrefix("/") ? "\(entry)/\(command)" : "\(folder)/\(entry)/\(command)"
-            if faccessat(AT_FDCWD, candidate, X_OK, AT_EACCESS) == 0, FileStatus(following: candidate)?.isRegular ?? false { return candidate }
+            if faccessat(AT_FDCWD, candidate, X_OK, AT_EACCESS) == 0,
+                FileStatus(following: candidate)?.isRegular ?? false
+            {
+                return candidate
+            }
         }
         throw ConnectError(.invalidArgument, "'\(command)' was not found in PATH")
     }

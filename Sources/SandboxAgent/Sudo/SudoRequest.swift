@@ -39,7 +39,9 @@ struct SudoRequest: Equatable {
     /// Reads what comes behind the length; nil for what `sudo` does not send.
     init?(_ body: ArraySlice<UInt8>) {
         guard body.last == 0, let text = String(validating: body, as: UTF8.self) else { return nil }
-        let texts = text.utf8.dropLast().split(separator: 0, omittingEmptySubsequences: false).map { String(Substring($0)) }
+        let texts = text.utf8.dropLast().split(separator: 0, omittingEmptySubsequences: false).map {
+            String(Substring($0))
+        }
         guard texts.count > 3, let count = Int(texts[2]), count > 0, count <= texts.count - 3, !texts[3].isEmpty else {
             return nil
         }

@@ -50,7 +50,7 @@ final class SudoService {
             return "this sandbox has one user: the host grants it no ids of its own, see `berth doctor`"
         }
         guard options.allowsSudo else {
-            return "nobody becomes root in this sandbox; the manifest can allow it: `sudo: true`"
+            return "nobody becomes root in this sandbox; the manifest can allow it: `sudo: on`"
         }
         var process: pid_t = 0
         var user: uid_t = 0
