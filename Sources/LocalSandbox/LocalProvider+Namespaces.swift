@@ -13,10 +13,14 @@ extension LocalProvider {
         _ specification: SandboxSpecification, _ isolation: Isolation
     ) throws -> IdentityRange? {
         let offer = isolation == .namespaces ? identities() : nil
-        guard let grant = offer?.grant else {
+        let grant = offer?.grant
+        // A plain user cannot look into what other ids close to him, and so not hold a limit on it.
+        let isMeasured = !(grant?.needsHelpers ?? false) || specification.limits.disk == nil
+        guard let grant, isMeasured else {
             guard specification.needsSudo else { return nil }
+            let reason = isMeasured ? offer?.detail ?? "one user" : "one user where a plain user limits their disk"
             throw BerthError(
-                .sandbox, "the manifest demands sudo, but sandboxes here have \(offer?.detail ?? "one user")",
+                .sandbox, "the manifest demands sudo, but sandboxes here have \(reason)",
                 suggestion: offer?.suggestion ?? "`berth doctor` says what keeps sandboxes from ids of their own")
         }
         return try register.claim(grant, for: sandboxFolder(specification.id).path)

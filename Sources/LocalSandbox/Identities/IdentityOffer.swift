@@ -51,8 +51,10 @@ struct IdentityOffer: Sendable {
         }
         let span = "\(grant.users.first) to \(grant.users.first + UInt32(grant.ranges) * IdentityRange.count - 1)"
         let sharing = grant.ranges == 1 ? ", the same for all sandboxes" : ", \(IdentityRange.count) for each sandbox"
+        let exception = grant.needsHelpers ? "; with a disk limit they have one user" : ""
         return IdentityOffer(
-            grant: grant, detail: "ids of their own, \(span)\(sharing); root inside is nobody outside", suggestion: nil)
+            grant: grant, detail: "ids of their own, \(span)\(sharing); root inside is nobody outside\(exception)",
+            suggestion: nil)
     }
 
     private static func suggestion(_ name: String?) -> String? {

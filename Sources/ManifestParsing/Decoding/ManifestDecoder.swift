@@ -21,7 +21,7 @@ struct ManifestDecoder {
             resources: resources(root["resources"]?.fields),
             isolation: root["isolation"]?.text.flatMap(Isolation.init),
             idle: (root["idle"]?.fields?["pause_after"]?.duration).map { Manifest.Idle(pauseAfter: $0) },
-            sudo: root["sudo"]?.text.map { $0 == "on" })
+            sudo: root["sudo"]?.text == "on" ? true : nil)
         return app == nil ? nil : manifest
     }
 

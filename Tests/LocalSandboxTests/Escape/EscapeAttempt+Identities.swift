@@ -69,7 +69,10 @@ extension EscapeAttempt {
             program: agent + "open(f'/proc/{agent}/environ').read()"),
         .init(
             name: "look at the agent's descriptors", stoppedBy: [.namespaces], control: .outside, needsIdentities: true,
-            program: agent + "os.listdir(f'/proc/{agent}/fd')"),
+            program: agent + """
+                folder = f"/proc/{agent}/fd"
+                got = [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+                """),
         .init(
             name: "enter the agent's root", stoppedBy: [.namespaces], control: .outside, needsIdentities: true,
             program: agent + "os.listdir(f'/proc/{agent}/root/')"),
