@@ -47,11 +47,13 @@ final class Child: Sendable {
         let variables = environment.map { "\($0.key)=\($0.value)" }.sorted()
         let mappings = descriptors.map { berth_fd_mapping(source: $0.0.number, target: $0.1) }
         var pid: pid_t = 0
-        let (result, failure) = withCStrings(arguments) { argv in
-            withCStrings(variables) { envp in
-                stage.with { staging in
-                    entrance.with {
-                        berth_spawn_staged(&pid, program, argv, envp, mappings, Int32(mappings.count), $0, staging)
+        let (result, failure) = Stage.turn.withLock { _ in
+            withCStrings(arguments) { argv in
+                withCStrings(variables) { envp in
+                    stage.with { staging in
+                        entrance.with {
+                            berth_spawn_staged(&pid, program, argv, envp, mappings, Int32(mappings.count), $0, staging)
+                        }
                     }
                 }
             }

@@ -9,6 +9,8 @@ extension LocalProvider {
     static let listenBacklog: Int32 = 128
     /// Tries for a port that no other sandbox of ours was given.
     static let portAttempts = 64
+    /// The processes of a sandbox with ids of its own that are root's, and not counted as its user's: init and agent.
+    static let rootProcesses = 2
     /// How long a launcher that dropped its socket gets to say why.
     static let lastWords = Duration.seconds(1)
 
@@ -131,7 +133,7 @@ extension LocalProvider {
         guard let agent = SandboxProcesses(folder: sandboxFolder(state.id), state: state).agent else {
             throw BerthError(.sandbox, "the agent of sandbox \(state.id) cannot be found to be limited")
         }
-        try enforcement.apply(limits, to: agent.pid)
+        try enforcement.apply(limits, to: agent.pid, apart: state.identities == nil ? 0 : Self.rootProcesses)
     }
 
     private static let searchPath = "/usr/local/bin:/usr/bin:/bin"

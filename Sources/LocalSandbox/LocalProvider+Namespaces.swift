@@ -23,7 +23,20 @@ extension LocalProvider {
                 .sandbox, "the manifest demands sudo, but sandboxes here have \(reason)",
                 suggestion: offer?.suggestion ?? "`berth doctor` says what keeps sandboxes from ids of their own")
         }
+        if specification.needsSudo, !offersSudo(specification) {
+            throw BerthError(
+                .sandbox, "the limit resources.processes cannot be enforced here together with sudo: root inside has many "
+                    + "users, and without control groups each is counted by itself",
+                suggestion: "leave one of them out, or start berth in a control group of its own: "
+                    + "systemd-run --user --scope -p Delegate=yes")
+        }
         return try register.claim(grant, for: sandboxFolder(specification.id).path)
+    }
+
+    /// Whether those inside may become root: not where a limit would not hold for root's other users.
+    private func offersSudo(_ specification: SandboxSpecification) -> Bool {
+        specification.allowsSudo
+            && (specification.limits.processes == nil || enforcement(.namespaces).enforced.processes != .rlimit)
     }
 
     /// Starts bubblewrap around an agent.
@@ -54,7 +67,7 @@ extension LocalProvider {
             return try Child.spawn(
                 arguments, environment: own, folder: "/", descriptors: descriptors, entrance: entrance)
         }
-        agentArguments += ["--identities"] + (specification.allowsSudo ? ["--sudo"] : [])
+        agentArguments += ["--identities"] + (offersSudo(specification) ? ["--sudo"] : [])
         try Self.requireReadable([agent] + specification.mounts.map(\.source))
         var sources = ["home", folder.etc, folder.models, agent]
         var numbers = [folder.home: 0, folder.etc: 1, folder.models: 2, agent: 3]

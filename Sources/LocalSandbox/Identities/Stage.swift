@@ -7,6 +7,10 @@ struct Stage: Sendable {
     /// The folder that the launcher sees instead of the host's; bubblewrap needs one of this name too.
     static let place = "/tmp"
 
+    /// Held while a launcher is started, whose changes of user make our own process untraceable for a moment, and with it
+    /// everything that shares our memory: nobody else could start one, or look at a new namespace.
+    static let turn = Locked(())
+
     let namespace: Descriptor
     /// The sandbox's folder, open for others while the launcher starts.
     let folder: String

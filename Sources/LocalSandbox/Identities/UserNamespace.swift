@@ -16,14 +16,16 @@ enum UserNamespace {
     /// - Parameter withUs: whether we are in it too, as the id after those: for work on what the range owns, never for
     ///   a sandbox.
     static func open(_ range: IdentityRange, needsHelpers: Bool, withUs: Bool = false) throws -> Descriptor {
-        var holder = berth_namespace_holder()
-        try check(berth_namespace_begin(&holder), "no user namespace can be made")
-        let result = Result { try write(range, for: holder.pid, needsHelpers: needsHelpers, withUs: withUs) }
-        let number = berth_namespace_finish(&holder)
-        let namespace = number >= 0 ? Descriptor(number) : nil
-        try result.get()
-        guard let namespace else { throw BerthError.system(-number, "a user namespace cannot be held") }
-        return namespace
+        try Stage.turn.withLock { _ in
+            var holder = berth_namespace_holder()
+            try check(berth_namespace_begin(&holder), "no user namespace can be made")
+            let result = Result { try write(range, for: holder.pid, needsHelpers: needsHelpers, withUs: withUs) }
+            let number = berth_namespace_finish(&holder)
+            let namespace = number >= 0 ? Descriptor(number) : nil
+            try result.get()
+            guard let namespace else { throw BerthError.system(-number, "a user namespace cannot be held") }
+            return namespace
+        }
     }
 
     private static func write(
