@@ -22,6 +22,8 @@ struct EnvironmentBuild: Sendable {
         guard let text = try? String(contentsOfFile: "\(path)/berth.json", encoding: .utf8),
             let packages = try? JSONValue(parsing: text)["packages"]?.integer
         else { return nil }
+        // Made by an earlier version, behind a mask.
+        if !Disk.isOpenForOthers("\(path)/berth.json") { Disk.openForOthers(path) }
         return environment(packages: Int(packages), reused: true)
     }
 
@@ -95,6 +97,7 @@ struct EnvironmentBuild: Sendable {
             "interpreter": .string(interpreter.path),
         ]
         try Disk.write(description.description + "\n", to: "\(temporary)/berth.json")
+        Disk.openForOthers(temporary)
         Disk.setFolderModes(temporary, 0o555)
         try Disk.sync(filesystemOf: temporary)
         guard rename(temporary, path) == 0 else { throw Disk.failure("finish", path) }

@@ -25,8 +25,9 @@ extension LocalProvider {
         }
         if specification.needsSudo, !offersSudo(specification) {
             throw BerthError(
-                .sandbox, "the limit resources.processes cannot be enforced here together with sudo: root inside has many "
-                    + "users, and without control groups each is counted by itself",
+                .sandbox,
+                "the limit resources.processes cannot be enforced here together with sudo: root inside has many users, "
+                    + "and without control groups each is counted by itself",
                 suggestion: "leave one of them out, or start berth in a control group of its own: "
                     + "systemd-run --user --scope -p Delegate=yes")
         }
