@@ -41,8 +41,10 @@ public struct LeakAudit: Sendable {
     /// Processes that carry a sandbox's id, or the folder in their command line or working directory.
     public func processes() -> [String] {
         entries(of: "/proc").compactMap { Int32($0) }.filter { $0 != getpid() && !isZombie($0) }.compactMap { pid in
-            let environment = bytes(of: "/proc/\(pid)/environ").split(separator: 0)
-            let command = String(decoding: bytes(of: "/proc/\(pid)/cmdline").map { $0 == 0 ? 32 : $0 }, as: UTF8.self)
+            let arguments = bytes(of: "/proc/\(pid)/cmdline")
+            // Those with ids of their own show a plain user only their arguments, which have the marker too.
+            let environment = bytes(of: "/proc/\(pid)/environ").split(separator: 0) + arguments.split(separator: 0)
+            let command = String(decoding: arguments.map { $0 == 0 ? 32 : $0 }, as: UTF8.self)
             let markers = Set(sandboxes.map { Array("BERTH_SANDBOX=\($0)".utf8) })
             let isMarked = environment.contains { markers.contains(Array($0)) }
             guard isMarked || command.contains(root) || (link("/proc/\(pid)/cwd") ?? "").hasPrefix(root) else {

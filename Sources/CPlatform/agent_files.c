@@ -11,6 +11,11 @@
 // Descriptors that the walk may hold; deeper folders are reopened.
 #define WALK_DESCRIPTORS 16
 
+int berth_open_folder(const char *path) {
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
 int berth_open_read(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     return fd < 0 ? -errno : fd;

@@ -22,6 +22,14 @@ int berth_terminal_resize(int fd, int columns, int rows) {
     return ioctl(fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
 }
 
+int berth_terminal_size(int fd, int *columns, int *rows) {
+    struct winsize size;
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0) return -errno;
+    *columns = size.ws_col;
+    *rows = size.ws_row;
+    return 0;
+}
+
 int berth_terminal_open(int columns, int rows, char *path, size_t length) {
     int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return -errno;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "include/groups.h"
 #include "spawn_targets.h"
+#include "inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +9,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -28,7 +31,7 @@
 #define SYS_clone3 435
 #endif
 
-#define STACK_SIZE (64 << 10)
+#define STACK_SIZE (128 << 10)
 // linux/sched.h
 #define INTO_CGROUP 0x200000000ULL
 
@@ -42,6 +45,14 @@ typedef struct {
     int count;
     int new_session;
     const berth_groups *groups;
+    /// NULL for none.
+    berth_staging *staging;
+    /// NULL for the same as the parent.
+    const berth_account *account;
+    /// The path of a terminal, empty for the one that is standard input; NULL for none.
+    const char *terminal;
+    /// The working directory when there is no `cwd`; -1 for the parent's.
+    int folder;
     int enters_by_itself;
     // Written by the child, whose memory is ours until it runs the program.
     int error;
@@ -66,6 +77,26 @@ static int prepare_descriptors(const order *order) {
     return syscall(SYS_close_range, highest + 1, ~0U, 0) < 0 ? errno : 0;
 }
 
+// The session's terminal, which is all that the child has open.
+static int take_terminal(const char *path) {
+    int terminal = open(path, O_RDWR);
+    if (terminal < 0) return errno;
+    for (int i = 0; i < 3; i++)
+        if (dup2(terminal, i) < 0) return errno;
+    return syscall(SYS_close_range, 3, ~0U, 0) < 0 ? errno : 0;
+}
+
+// The C library's calls would change every thread of the process whose memory this is.
+static int become(const berth_account *account) {
+    int error = berth_capabilities_bound(account->capabilities);
+    if (error) return error;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return errno;
+    if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, account->group, account->group, account->group) < 0
+        || syscall(SYS_setresuid, account->user, account->user, account->user) < 0)
+        return errno;
+    return berth_capabilities_set(account->capabilities);
+}
+
 // Runs in the child with every signal blocked, on a stack of its own and in the parent's memory; the parent waits.
 static int prepare(order *order) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
@@ -79,8 +110,14 @@ static int prepare(order *order) {
     }
     for (int i = 0; i < order->groups->count; i++)
         if ((error = join(order->groups->tasks[i])) != 0) return error;
+    if (order->staging && (error = berth_stage(order->staging)) != 0) return error;
+    int names_terminal = order->terminal && order->terminal[0];
+    // Descriptors are closed last: the folder is one of them.
+    if (order->account && (error = become(order->account)) != 0) return error;
     if (order->cwd && chdir(order->cwd) < 0) return errno;
-    if ((error = prepare_descriptors(order)) != 0) return error;
+    if (!order->cwd && order->folder >= 0 && fchdir(order->folder) < 0) return errno;
+    if ((error = names_terminal ? take_terminal(order->terminal) : prepare_descriptors(order)) != 0) return error;
+    if (order->terminal && !names_terminal && ioctl(0, TIOCSCTTY, 0) < 0) return errno;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -154,29 +191,30 @@ static pid_t start(order *order, char *stack) {
     return pid < 0 ? -errno : pid;
 }
 
-int berth_spawn_inside(pid_t *pid, const char *path, char *const argv[], char *const envp[], const char *cwd,
-                       const berth_fd_mapping *fds, int count, int new_session, const berth_groups *groups) {
-    int error = berth_spawn_check_targets(fds, count);
+static int spawn(pid_t *pid, order *order) {
+    int error = berth_spawn_check_targets(order->fds, order->count);
     if (error) return -error;
-    if (groups->count < 0 || groups->count > BERTH_SPAWN_MAXIMUM_GROUPS) return -EINVAL;
+    if (order->groups->count < 0 || order->groups->count > BERTH_SPAWN_MAXIMUM_GROUPS) return -EINVAL;
     char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) return -errno;
     int copies[BERTH_SPAWN_MAXIMUM_FDS];
     int made = 0;
+    order->copies = copies;
     // Above every target, so that one mapping cannot overwrite the source of the next.
-    for (; made < count && error == 0; made++) {
-        copies[made] = fcntl(fds[made].source, F_DUPFD_CLOEXEC, BERTH_SPAWN_MAXIMUM_FDS + 3);
+    for (; made < order->count && error == 0; made++) {
+        copies[made] = fcntl(order->fds[made].source, F_DUPFD_CLOEXEC, BERTH_SPAWN_MAXIMUM_FDS + 3);
         if (copies[made] < 0) error = errno;
     }
     if (error == 0) {
-        order order = {.path = path, .argv = argv, .envp = envp, .cwd = cwd, .fds = fds, .copies = copies,
-                       .count = count, .new_session = new_session, .groups = groups};
         sigset_t all, before;
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, &before);
-        pid_t child = start(&order, stack);
+        // A child that changes its user makes the memory that it shares untraceable, which is ours.
+        int dumpable = prctl(PR_GET_DUMPABLE);
+        pid_t child = start(order, stack);
+        if (order->staging && dumpable == 1) prctl(PR_SET_DUMPABLE, 1);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
-        error = child < 0 ? -child : order.error;
+        error = child < 0 ? -child : order->error;
         if (child > 0 && error) while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
         *pid = child;
     }
@@ -184,6 +222,28 @@ int berth_spawn_inside(pid_t *pid, const char *path, char *const argv[], char *c
         if (copies[i] >= 0) close(copies[i]);
     munmap(stack, STACK_SIZE);
     return -error;
+}
+
+int berth_spawn_inside(pid_t *pid, const char *path, char *const argv[], char *const envp[], const char *cwd,
+                       const berth_fd_mapping *fds, int count, int new_session, const berth_groups *groups) {
+    order order = {.path = path, .argv = argv, .envp = envp, .cwd = cwd, .fds = fds, .count = count,
+                   .folder = -1, .new_session = new_session, .groups = groups};
+    return spawn(pid, &order);
+}
+
+int berth_spawn_staged(pid_t *pid, const char *path, char *const argv[], char *const envp[],
+                       const berth_fd_mapping *fds, int count, const berth_groups *groups, berth_staging *staging) {
+    order order = {.path = path, .argv = argv, .envp = envp, .cwd = "/", .fds = fds, .count = count,
+                   .folder = -1, .new_session = 1, .groups = groups, .staging = staging};
+    return spawn(pid, &order);
+}
+
+int berth_spawn_as(pid_t *pid, const char *path, char *const argv[], char *const envp[], const char *cwd, int folder,
+                   const berth_fd_mapping *fds, int count, const char *terminal, const berth_account *account) {
+    berth_groups none = {.folder = -1};
+    order order = {.path = path, .argv = argv, .envp = envp, .cwd = cwd, .folder = folder, .fds = fds, .count = count,
+                   .new_session = 1, .groups = &none, .account = account, .terminal = terminal};
+    return spawn(pid, &order);
 }
 
 int berth_limit_set(pid_t pid, int limit, uint64_t value) {

@@ -15,8 +15,8 @@ struct BerthCommand: AsyncParsableCommand {
             16 no quota, 130 interrupted.
 
             BERTH_HOME holds all state (default: ~/.local/share/berth). BERTH_API_PORT (4990) and BERTH_GATEWAY_PORT
-            (4999) are where it listens, BERTH_ISOLATION demands a rung of isolation, BERTH_STANDBYS (8) bounds the
-            standbys of all deployments, NO_COLOR is honoured.
+            (4999) are where it listens, BERTH_ISOLATION demands a rung of isolation, BERTH_IDS=off lets sandboxes have
+            one user, BERTH_STANDBYS (8) bounds the standbys of all deployments, NO_COLOR is honoured.
             """,
         version: ControlPlane.version,
         groupedSubcommands: [

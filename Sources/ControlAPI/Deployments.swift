@@ -38,13 +38,15 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
     public var asleepSince: Int64?
     /// When it is destroyed, in milliseconds since 1970; nil is never.
     public var expiresAt: Int64?
+    /// Whether its sandbox has ids of its own, so that root inside is nobody outside; nil when that is not known.
+    public var ownsIdentities: Bool?
 
     /// Creates a resource.
     public init(
         name: String, state: String, revision: Int?, nonce: String?, url: String, sandbox: String?,
         isolation: Isolation?, network: String? = nil, restarts: Int, requests: Int, inFlight: Int, reason: String?,
         rollout: String?, stage: RolloutStage?, standbys: Int?, createdAt: Int64, asleepSince: Int64? = nil,
-        expiresAt: Int64? = nil
+        expiresAt: Int64? = nil, ownsIdentities: Bool? = nil
     ) {
         self.asleepSince = asleepSince
         self.expiresAt = expiresAt
@@ -64,6 +66,7 @@ public struct DeploymentResource: Codable, Sendable, Equatable {
         self.rollout = rollout
         self.stage = stage
         self.createdAt = createdAt
+        self.ownsIdentities = ownsIdentities
     }
 }
 

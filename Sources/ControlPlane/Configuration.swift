@@ -19,6 +19,8 @@ public struct Configuration: Sendable, Equatable {
     public var gatewayPort: Int
     /// The isolation that is demanded; nil takes the strongest that works here.
     public var isolation: Isolation?
+    /// Whether sandboxes get ids of their own where the host grants some.
+    public var grantsIdentities: Bool
     /// The most standbys of all deployments together; 0 keeps none.
     public var standbyLimit: Int
     /// The agent that runs in every sandbox.
@@ -36,6 +38,7 @@ public struct Configuration: Sendable, Equatable {
         apiPort = try Self.port("BERTH_API_PORT", environment) ?? Self.defaultAPIPort
         gatewayPort = try Self.port("BERTH_GATEWAY_PORT", environment) ?? Self.defaultGatewayPort
         isolation = try Self.isolation(environment)
+        grantsIdentities = try Self.grantsIdentities(environment)
         standbyLimit = try Self.standbyLimit(environment)
         agent = environment["BERTH_AGENT"] ?? folder.appending(path: "berth-agent").path(percentEncoded: false)
         templates = try environment["BERTH_TEMPLATES"] ?? Self.templates(near: folder)
@@ -75,6 +78,14 @@ public struct Configuration: Sendable, Equatable {
             throw BerthError(.usage, "BERTH_ISOLATION is \(text), but has to be one of: \(known)")
         }
         return isolation
+    }
+
+    private static func grantsIdentities(_ environment: [String: String]) throws -> Bool {
+        guard let text = environment["BERTH_IDS"], !text.isEmpty else { return true }
+        guard ["on", "off"].contains(text) else {
+            throw BerthError(.usage, "BERTH_IDS is \(text), but has to be on or off")
+        }
+        return text == "on"
     }
 
     /// Beside an installed `bin/berth` in `share/berth`, or at the root of the checkout it was built in.

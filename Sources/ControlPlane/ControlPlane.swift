@@ -67,7 +67,7 @@ public struct ControlPlane: Sendable {
         do {
             let provider = LocalProvider(
                 folder: configuration.path("sandboxes"), agent: configuration.agent,
-                isolation: configuration.isolation, client: curl,
+                isolation: configuration.isolation, client: curl, identities: configuration.grantsIdentities,
                 announce: Self.log, gate: egress)
             var uv = try Uv.locate(home: configuration.home, environment: environment)
             if let walls = try await ProgramWalls.find() {

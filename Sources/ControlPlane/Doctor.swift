@@ -76,6 +76,13 @@ public struct Doctor: Sendable {
         configuration.isolation ?? reports.first { $0.works }?.isolation
     }
 
+    private func ids() -> Check {
+        let identities = LocalEngine.identities(isGranted: configuration.grantsIdentities)
+        return Check(
+            name: "ids", verdict: identities.works ? .good : .weak, finding: "sandboxes have \(identities.detail)",
+            remedy: identities.suggestion)
+    }
+
     private func network(_ reports: [RungReport]) -> [Check] {
         guard let used = used(reports) else { return [] }
         let remedy = "what lets namespaces work also lets `network` be chosen"
@@ -103,7 +110,7 @@ public struct Doctor: Sendable {
 
     private func isolation(_ reports: [RungReport]) -> [Check] {
         let used = used(reports)
-        return reports.map { report in
+        let rungs = reports.map { report in
             let isBare = report.isolation == .process && used == .process
             let weak = report.works ? isBare : report.isolation != .process
             return Check(
@@ -111,6 +118,7 @@ public struct Doctor: Sendable {
                 finding: report.isolation == used ? "\(report.detail); sandboxes get this" : report.detail,
                 remedy: report.suggestion)
         }
+        return used == .namespaces ? rungs + [ids()] : rungs
     }
 
     private func python() async -> [Check] {

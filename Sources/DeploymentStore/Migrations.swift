@@ -6,6 +6,9 @@ enum Migrations {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("2026-11 deployments", migrate: deployments)
         migrator.registerMigration("2026-11 lifecycle", migrate: lifecycle)
+        migrator.registerMigration("2026-11 identities") { database in
+            try database.alter(table: "replica") { $0.add(column: "ownsIdentities", .boolean) }
+        }
         return migrator
     }
 

@@ -159,14 +159,20 @@ public struct ReplicaRecord: Codable, Sendable, Equatable {
     public var isolation: Isolation
     /// How often it was started again after it ended or stopped answering.
     public var restarts: Int
+    /// Whether its sandbox has ids of its own; nil in a record of an earlier version.
+    public var ownsIdentities: Bool?
 
     /// Creates a record.
-    public init(sandbox: String, deployment: String, revision: Int, isolation: Isolation, restarts: Int = 0) {
+    public init(
+        sandbox: String, deployment: String, revision: Int, isolation: Isolation, restarts: Int = 0,
+        ownsIdentities: Bool? = nil
+    ) {
         self.sandbox = sandbox
         self.deployment = deployment
         self.revision = revision
         self.isolation = isolation
         self.restarts = restarts
+        self.ownsIdentities = ownsIdentities
     }
 }
 

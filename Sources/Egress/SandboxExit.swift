@@ -55,6 +55,8 @@ final class SandboxExit: @unchecked Sendable {
         // The socket of an earlier control plane; the sandbox sees the folder, so it finds the new one.
         unlinkat(folder, EgressWay.socketName, 0)
         let listener = try Self.check(berth_unix_listen(folder, EgressWay.socketName, Self.backlog), way)
+        // Those inside may have ids of their own; the folder above keeps out whoever else is on the host.
+        fchmodat(folder, EgressWay.socketName, 0o666, 0)
         do {
             return try await ServerBootstrap(group: loop)
                 .passing(limits)

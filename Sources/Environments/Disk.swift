@@ -74,6 +74,25 @@ enum Disk {
         chmod(path, mode)
     }
 
+    /// Lets everyone read what its owner can, which the mask of whoever made it forbade: users inside a sandbox are
+    /// not that owner. The folders above keep others out. Links are not followed.
+    static func openForOthers(_ path: String) {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFLNK else { return }
+        let wanted = status.st_mode | (status.st_mode & 0o500) >> 3 | (status.st_mode & 0o500) >> 6
+        if wanted != status.st_mode { chmod(path, wanted & 0o7777) }
+        guard status.st_mode & S_IFMT == S_IFDIR,
+            let names = try? FileManager.default.contentsOfDirectory(atPath: path)
+        else { return }
+        for name in names { openForOthers("\(path)/\(name)") }
+    }
+
+    /// Whether others than its owner may read a file.
+    static func isOpenForOthers(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & 0o004 != 0
+    }
+
     /// Removes a folder although its folders are not writable; what cannot be removed now stays for the next time.
     static func remove(_ path: String) {
         guard isFolder(path) else {

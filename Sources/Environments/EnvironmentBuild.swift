@@ -24,6 +24,8 @@ struct EnvironmentBuild: Sendable {
         guard let text = try? String(contentsOfFile: "\(path)/berth.json", encoding: .utf8),
             let packages = try? JSONValue(parsing: text)["packages"]?.integer
         else { return nil }
+        // Made by an earlier version, behind a mask.
+        if !Disk.isOpenForOthers("\(path)/berth.json") { Disk.openForOthers(path) }
         return environment(packages: Int(packages), reused: true)
     }
 
@@ -105,6 +107,7 @@ struct EnvironmentBuild: Sendable {
             "interpreter": .string(interpreter.path),
         ]
         try Disk.write(description.description + "\n", to: "\(temporary)/berth.json")
+        Disk.openForOthers(temporary)
         Disk.setFolderModes(temporary, 0o555)
         // A folder that changes its parent has to be writable; root is not asked.
         chmod(temporary, 0o755)

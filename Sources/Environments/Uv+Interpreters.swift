@@ -62,8 +62,12 @@ extension Uv {
         variables["UV_CACHE_DIR"] = downloads
         variables["UV_HTTP_RETRIES"] = variables["UV_HTTP_RETRIES"] ?? "1"
         return try await Program(
-            executable: executable,
-            arguments: ["python", "install", "--no-config", "--no-bin", "--no-progress", request],
+            // Users inside a sandbox, who are not us, have to read it.
+            executable: "/bin/sh",
+            arguments: [
+                "-c", #"umask 022; exec "$0" "$@""#, executable, "python", "install", "--no-config", "--no-bin",
+                "--no-progress", request,
+            ],
             environment: variables, folder: "/", timeout: Self.lockTimeout
         ).run()
     }

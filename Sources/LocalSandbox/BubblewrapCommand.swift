@@ -25,14 +25,32 @@ struct BubblewrapCommand: Sendable {
     /// The folder with the socket of the way out.
     static let egress = "/opt/berth/egress"
 
+    /// The folder of root inside, where there is one.
+    static let rootHome = "/root"
+    /// Where `sudo` is for those who may use it.
+    static let programs = "/opt/berth/bin"
+    /// What the agent needs to start processes as `user` and `root`; it keeps no more than it knows by itself.
+    private static let agentCapabilities = [
+        "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE",
+    ]
+
     /// The bubblewrap executable.
     var program: String
+    /// Whether it is started as root of a user namespace with ids of its own, and the agent so too.
+    var hasIdentities = false
 
     /// What every sandbox has: all namespaces, no capabilities, no further user namespaces, a new session.
-    private static let walls = [
-        "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-        "--disable-userns", "--uid", "\(user)", "--gid", "\(user)", "--cap-drop", "ALL", "--new-session", "--clearenv",
-    ]
+    private var walls: [String] {
+        var walls = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+        if hasIdentities {
+            // Its launcher made the user namespace, and forbade further ones.
+            walls += ["--cap-drop", "ALL"] + Self.agentCapabilities.flatMap { ["--cap-add", "CAP_\($0)"] }
+        } else {
+            walls += ["--unshare-user", "--disable-userns", "--uid", "\(Self.user)", "--gid", "\(Self.user)"]
+            walls += ["--cap-drop", "ALL"]
+        }
+        return walls + ["--new-session", "--clearenv"]
+    }
 
     /// What of /etc is shown, since programs look there for certificates, libraries and their own alternatives.
     private static let configuration = [
@@ -41,20 +59,37 @@ struct BubblewrapCommand: Sendable {
     ]
 
     /// The system: programs and libraries read-only, everything else private.
-    static func system() -> [String] {
+    func system() -> [String] {
         var arguments = ["--ro-bind", "/usr", "/usr"]
         for name in ["bin", "sbin", "lib", "lib64", "lib32"] {
-            if let target = linkTarget("/\(name)") {
+            if let target = Self.linkTarget("/\(name)") {
                 arguments += ["--symlink", target, "/\(name)"]
             } else {
                 arguments += ["--ro-bind-try", "/\(name)", "/\(name)"]
             }
         }
-        arguments += ["--proc", "/proc", "--dev", "/dev"] + kernelFiles()
-        arguments += ["--size", "\(scratchLimit)", "--perms", "1777", "--tmpfs", "/tmp"]
-        arguments += ["--size", "\(scratchLimit)", "--perms", "0755", "--tmpfs", "/run"]
-        for path in configuration { arguments += ["--ro-bind-try", path, path] }
+        arguments += ["--proc", "/proc", "--dev", "/dev"] + Self.kernelFiles()
+        arguments += Self.scratch("/tmp", "1777") + Self.scratch("/run", hasIdentities ? "1777" : "0755")
+        // Otherwise of root, and closed to the user. What belongs to the host's root may be shown below root's home.
+        if hasIdentities { arguments += Self.scratch("/dev/shm", "1777") + Self.scratch(Self.rootHome, "0711") }
+        arguments += folders(above: Self.configuration)
+        for path in Self.configuration { arguments += ["--ro-bind-try", path, path] }
         return arguments
+    }
+
+    /// Makes the folders that lead to paths, which bubblewrap makes for their owner alone: root inside.
+    private func folders(above paths: [String]) -> [String] {
+        guard hasIdentities else { return [] }
+        var folders: Set<String> = []
+        for path in paths where !path.hasPrefix("/usr/") && !path.hasPrefix(Self.home + "/") {
+            let names = path.split(separator: "/")
+            for count in 1..<max(1, names.count) { folders.insert("/" + names.prefix(count).joined(separator: "/")) }
+        }
+        return folders.sorted().flatMap { ["--dir", $0] }
+    }
+
+    private static func scratch(_ path: String, _ mode: String) -> [String] {
+        ["--size", "\(scratchLimit)", "--perms", mode, "--tmpfs", path]
     }
 
     /// Kernel settings that belong to root by their owner, not by a capability: when root starts a sandbox, its
@@ -74,21 +109,29 @@ struct BubblewrapCommand: Sendable {
     }
 
     /// The whole command; it ends in the agent, which gets the listener as descriptor 3.
+    ///
+    /// - Parameter find: where bubblewrap finds what is at a path of the host.
     func arguments(
         folder: SandboxFolder, agent: String, hostname: String, environment: [String: String],
-        mounts: [SandboxSpecification.Mount], hasWayOut: Bool = false, agentArguments: [String]
+        mounts: [SandboxSpecification.Mount], hasWayOut: Bool = false, agentArguments: [String],
+        find: (String) -> String = { $0 }
     ) -> [String] {
-        var arguments = [program] + Self.walls + ["--hostname", hostname]
+        var arguments = [program] + walls + ["--hostname", hostname]
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) { arguments += ["--setenv", name, value] }
-        arguments += Self.system()
-        for file in SystemFiles.names { arguments += ["--ro-bind", "\(folder.path)/etc/\(file)", "/etc/\(file)"] }
-        arguments += ["--bind", folder.home, Self.home, "--ro-bind", agent, Self.agent]
-        arguments += ["--ro-bind", folder.models, Self.models]
+        arguments += system()
+        arguments += folders(
+            above: [Self.home, Self.agent, Self.models, Self.egress, Self.programs + "/sudo"] + mounts.map(\.target))
+        for file in SystemFiles.names { arguments += ["--ro-bind", "\(find(folder.etc))/\(file)", "/etc/\(file)"] }
+        arguments += ["--bind", find(folder.home), Self.home, "--ro-bind", find(agent), Self.agent]
+        // It says so where nobody can become root. A setuid program could do nothing here.
+        arguments += ["--symlink", Self.agent, "\(Self.programs)/sudo"]
+        if access("/usr/bin/sudo", F_OK) == 0 { arguments += ["--ro-bind", find(agent), "/usr/bin/sudo"] }
+        arguments += ["--ro-bind", find(folder.models), Self.models]
         // The folder and not the socket, so that another one in its place is found.
-        if hasWayOut { arguments += ["--ro-bind", folder.egress, Self.egress] }
+        if hasWayOut { arguments += ["--ro-bind", find(folder.egress), Self.egress] }
         // Parents before what is mounted below them.
         for mount in mounts.sorted(by: { ($0.target.utf8.count, $0.target) < ($1.target.utf8.count, $1.target) }) {
-            arguments += ["--ro-bind", mount.source, mount.target]
+            arguments += ["--ro-bind", find(mount.source), mount.target]
         }
         arguments += ["--remount-ro", "/", "--chdir", Self.home, "--info-fd", "\(Self.infoNumber)"]
         arguments += ["--seccomp", "\(Self.filterNumber)"]
@@ -97,7 +140,7 @@ struct BubblewrapCommand: Sendable {
 
     /// The same walls around /bin/true: the question whether this machine lets us build them.
     func trial() -> [String] {
-        [program] + Self.walls + Self.system()
+        [program] + walls + system()
             + ["--remount-ro", "/", "--seccomp", "\(Self.trialFilterNumber)", "--", "/bin/true"]
     }
 
@@ -119,17 +162,21 @@ enum SystemFiles {
     static let names = ["passwd", "group", "hosts", "nsswitch.conf"]
 
     /// Writes the files into `folder`.
-    static func write(to folder: String, hostname: String) throws {
+    static func write(to folder: String, hostname: String, hasRoot: Bool) throws {
         let user = BubblewrapCommand.user
+        let root = hasRoot ? ("root:x:0:0:root:\(BubblewrapCommand.rootHome):/bin/sh\n", "root:x:0:\n") : ("", "")
         let contents = [
-            "passwd": "user:x:\(user):\(user):user:\(BubblewrapCommand.home):/bin/sh\n"
+            "passwd": root.0 + "user:x:\(user):\(user):user:\(BubblewrapCommand.home):/bin/sh\n"
                 + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-            "group": "user:x:\(user):\nnogroup:x:65534:\n",
+            "group": root.1 + "user:x:\(user):\nnogroup:x:65534:\n",
             "hosts": "127.0.0.1 localhost \(hostname)\n::1 localhost \(hostname)\n",
             "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
         ]
         for name in names {
-            try SandboxFolder.write(Array((contents[name] ?? "").utf8), to: "\(folder)/\(name)", mode: 0o644)
+            let path = "\(folder)/\(name)"
+            try SandboxFolder.write(Array((contents[name] ?? "").utf8), to: path)
+            // Whatever our mask is: those inside are not who wrote them.
+            guard chmod(path, 0o644) == 0 else { throw BerthError.system(errno, "\(path) cannot be made readable") }
         }
     }
 }

@@ -34,6 +34,36 @@ final class Child: Sendable {
         }
         withExtendedLifetime(descriptors) {}
         try check(result, "\(program) cannot be started")
+        return try watch(pid, program)
+    }
+
+    /// Starts a launcher as root of a user namespace with ids of its own.
+    static func spawn(
+        _ arguments: [String], environment: [String: String], descriptors: [(Descriptor, Int32)],
+        entrance: GroupEntrance? = nil, stage: Stage
+    ) throws -> Child {
+        guard let program = arguments.first else { throw BerthError(.internalError, "there is nothing to start") }
+        let entrance = try entrance ?? GroupEntrance([])
+        let variables = environment.map { "\($0.key)=\($0.value)" }.sorted()
+        let mappings = descriptors.map { berth_fd_mapping(source: $0.0.number, target: $0.1) }
+        var pid: pid_t = 0
+        let (result, failure) = Stage.turn.withLock { _ in
+            withCStrings(arguments) { argv in
+                withCStrings(variables) { envp in
+                    stage.with { staging in
+                        entrance.with {
+                            berth_spawn_staged(&pid, program, argv, envp, mappings, Int32(mappings.count), $0, staging)
+                        }
+                    }
+                }
+            }
+        }
+        withExtendedLifetime((descriptors, stage)) {}
+        try check(result, "\(program) cannot be started with ids of its own\(failure.isEmpty ? "" : ": \(failure)")")
+        return try watch(pid, program)
+    }
+
+    private static func watch(_ pid: Int32, _ program: String) throws -> Child {
         let pidfd = berth_pidfd_open(pid)
         guard pidfd >= 0 else {
             // Not collected yet, so the number is still ours.
@@ -79,7 +109,7 @@ extension Duration {
 }
 
 /// Calls `body` with a NULL-terminated array of C strings.
-private func withCStrings<Result>(
+func withCStrings<Result>(
     _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
     var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) } + [nil]

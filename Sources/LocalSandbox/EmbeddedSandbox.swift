@@ -12,6 +12,8 @@ public final class EmbeddedSandbox: Sandbox {
     public let isolation: Isolation
     /// What it can reach, in a few words.
     public let network: String
+    /// Whether it has ids of its own.
+    public let ownsIdentities: Bool
     /// The folder of the app inside.
     public let appFolder: String
     let envd: EnvdClient
@@ -33,6 +35,7 @@ public final class EmbeddedSandbox: Sandbox {
         id = state.id
         port = state.port
         isolation = state.isolation
+        ownsIdentities = state.identities != nil
         home = folder.home
         appFolder = state.isolation.sharesHost ? folder.app : SandboxSpecification.appFolder
         self.root = root

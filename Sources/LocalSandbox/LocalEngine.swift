@@ -40,6 +40,14 @@ public struct LocalEngine: Sendable {
         return result
     }
 
+    /// Whether sandboxes have ids of their own here: what was found, and what helps when not.
+    ///
+    /// - Parameter isGranted: whether they are meant to have some.
+    public static func identities(isGranted: Bool = true) -> (works: Bool, detail: String, suggestion: String?) {
+        let offer = isGranted ? IdentityOffer.cached(BubblewrapCommand.find()) : IdentityOffer.refused
+        return (offer.grant != nil, offer.detail, offer.suggestion)
+    }
+
     private func probe(_ isolation: Isolation) async -> RungReport {
         if isolation == .namespaces {
             let trial = NamespaceTrial.cached(BubblewrapCommand.find())

@@ -9,6 +9,8 @@ extension LocalProvider {
     static let listenBacklog: Int32 = 128
     /// Tries for a port that no other sandbox of ours was given.
     static let portAttempts = 64
+    /// The processes of a sandbox with ids of its own that are root's, and not counted as its user's: init and agent.
+    static let rootProcesses = 2
     /// How long a launcher that dropped its socket gets to say why.
     static let lastWords = Duration.seconds(1)
 
@@ -53,13 +55,15 @@ extension LocalProvider {
         _ = try rootDescriptor()
         let port = isolation.sharesHost ? try reservePort(specification.id) : specification.port
         let group = SandboxGroup(bases: enforcement.groups.bases, engine: folder, id: specification.id)
+        let identities = try claimIdentities(specification, isolation)
         let state = SandboxState(
             id: specification.id, labels: specification.labels, isolation: isolation, port: port,
             boot: ProcessTable.boot, process: nil, limits: specification.limits, group: group,
-            network: specification.network)
+            network: specification.network, identities: identities)
         do {
             try sandboxFolder(specification.id).make(state)
         } catch {
+            if let identities { register.release(identities, of: sandboxFolder(specification.id).path) }
             if isolation.sharesHost { withShared { $0.ports[specification.id] = nil } }
             throw error
         }
@@ -90,9 +94,10 @@ extension LocalProvider {
     /// Fills the folder and starts the first process.
     private func spawn(_ state: SandboxState, _ specification: SandboxSpecification) throws -> Child {
         let folder = sandboxFolder(state.id)
-        let hostname = MountRules.hostname(state.labels.deployment)
-        try makeFolder(folder.home, mode: 0o755)
-        try makeFolder(folder.app, mode: 0o755)
+        if state.identities == nil {
+            try makeFolder(folder.home, mode: 0o755)
+            try makeFolder(folder.app, mode: 0o755)
+        }
         let directory = try Descriptor(folder: folder.path)
         let listener = Descriptor(
             try check(
@@ -107,28 +112,12 @@ extension LocalProvider {
         let child: Child
         switch state.isolation {
         case .namespaces:
-            guard let bubblewrap else { throw NamespaceTrial.missing }
-            try makeFolder("\(folder.path)/etc", mode: 0o755)
-            try makeFolder(folder.models, mode: 0o755)
-            try SystemFiles.write(to: "\(folder.path)/etc", hostname: hostname)
-            try MountRules.makeMountPoints(specification.mounts, home: folder.home)
-            let exit = EgressPort(of: state)
-            if exit != nil { try makeFolder(folder.egress, mode: 0o700) }
             let info = try Descriptor(
                 opening: "\(folder.path)/\(SandboxFolder.infoName)", flags: O_WRONLY | O_CREAT | O_EXCL)
             let filter = Descriptor(
                 try check(berth_filter_file(BERTH_FILTER_COMMON), "no filter of system calls for sandbox \(state.id)"))
             descriptors += [(info, BubblewrapCommand.infoNumber), (filter, BubblewrapCommand.filterNumber)]
-            let arguments = BubblewrapCommand(program: bubblewrap).arguments(
-                folder: folder, agent: agent, hostname: hostname,
-                environment: Self.environment(state.id, home: BubblewrapCommand.home), mounts: specification.mounts,
-                hasWayOut: exit != nil,
-                agentArguments: Self.agentArguments(state.id, home: BubblewrapCommand.home)
-                    + (exit?.agentArguments ?? []))
-            // bubblewrap's own environment can be read inside, at /proc/1/environ.
-            child = try Child.spawn(
-                arguments, environment: [ProcessTable.marker: state.id], folder: "/", descriptors: descriptors,
-                entrance: entrance)
+            child = try spawnInNamespaces(state, specification, descriptors: descriptors, entrance: entrance)
         case .process, .landlock:
             child = try spawnOnSharedHost(
                 state, specification, environment: Self.environment(state.id, home: folder.home),
@@ -147,13 +136,13 @@ extension LocalProvider {
         guard let agent = SandboxProcesses(folder: sandboxFolder(state.id), state: state).agent else {
             throw BerthError(.sandbox, "the agent of sandbox \(state.id) cannot be found to be limited")
         }
-        try enforcement.apply(limits, to: agent.pid)
+        try enforcement.apply(limits, to: agent.pid, apart: state.identities == nil ? 0 : Self.rootProcesses)
     }
 
     private static let searchPath = "/usr/local/bin:/usr/bin:/bin"
 
     /// The agent's own command line; the marker goes to everything that it starts.
-    private static func agentArguments(_ id: String, home: String) -> [String] {
+    static func agentArguments(_ id: String, home: String) -> [String] {
         [
             "--listen-fd", "\(BubblewrapCommand.listenerNumber)", "--home", home, "--workdir", "\(home)/app", "--user",
             "user", "--env", "\(ProcessTable.marker)=\(id)",
@@ -161,7 +150,7 @@ extension LocalProvider {
     }
 
     /// Variables of the agent.
-    private static func environment(_ id: String, home: String) -> [String: String] {
+    static func environment(_ id: String, home: String) -> [String: String] {
         [
             "HOME": home, "USER": "user", "LOGNAME": "user", "LANG": "C.UTF-8", "PATH": searchPath,
             ProcessTable.marker: id,

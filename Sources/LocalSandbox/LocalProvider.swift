@@ -30,6 +30,9 @@ public final class LocalProvider: SandboxProvider {
     let watches = SandboxWatches()
     /// What holds the limits of sandboxes of an isolation; may try it out, and so take its time.
     let enforcement: @Sendable (Isolation) -> LimitEnforcement
+    /// The ids that sandboxes can have; may try them out, and so take its time.
+    let identities: @Sendable () -> IdentityOffer
+    let register = IdentityRegister.own
     private let wanted: Isolation?
     private let shared = Locked(Shared())
 
@@ -56,21 +59,25 @@ public final class LocalProvider: SandboxProvider {
     ///   - agent: The static `berth-agent` executable.
     ///   - isolation: What every sandbox gets; nil is the strongest that works here, announced when it is a weak one.
     ///   - client: Speaks to the agents; has to outlive the sandboxes' use.
+    ///   - identities: Whether sandboxes get ids of their own where the host grants some.
     ///   - announce: Is told, once each, what a user has to know.
     ///   - gate: The way out of sandboxes that may reach something; without it none may.
     public convenience init(
-        folder: String, agent: String, isolation: Isolation?, client: CurlClient,
+        folder: String, agent: String, isolation: Isolation?, client: CurlClient, identities: Bool = true,
         announce: @escaping @Sendable (String) -> Void = { _ in }, gate: (any EgressGate)? = nil
     ) {
+        let bubblewrap = BubblewrapCommand.find()
         self.init(
             folder: folder, agent: agent, isolation: isolation, client: client, announce: announce, gate: gate,
-            bubblewrap: BubblewrapCommand.find())
+            bubblewrap: bubblewrap,
+            identities: { identities ? IdentityOffer.cached(bubblewrap) : IdentityOffer.refused })
     }
 
     init(
         folder: String, agent: String, isolation: Isolation?, client: CurlClient,
         announce: @escaping @Sendable (String) -> Void, gate: (any EgressGate)? = nil, bubblewrap: String?,
-        enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached
+        enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached,
+        identities: @escaping @Sendable () -> IdentityOffer
     ) {
         self.folder = folder.count > 1 && folder.hasSuffix("/") ? String(folder.dropLast()) : folder
         self.agent = agent
@@ -79,16 +86,19 @@ public final class LocalProvider: SandboxProvider {
         self.gate = gate
         self.bubblewrap = bubblewrap
         self.enforcement = enforcement
+        self.identities = identities
         wanted = isolation
     }
 
     /// What was seen working; under `process` mounts are the host's own paths, which nothing protects.
     public func capabilities() async throws -> SandboxCapabilities {
         let isolation = try await chosenIsolation()
-        let enforced = try await Blocking.run { self.enforcement(isolation).enforced }
+        let (enforced, ownsIdentities) = try await Blocking.run {
+            (self.enforcement(isolation).enforced, isolation == .namespaces && self.identities().grant != nil)
+        }
         return SandboxCapabilities(
-            isolation: isolation, mounts: true, ownNetwork: !isolation.sharesHost, enforced: enforced,
-            network: network(of: isolation))
+            isolation: isolation, mounts: true, ownNetwork: !isolation.sharesHost, ownsIdentities: ownsIdentities,
+            enforced: enforced, network: network(of: isolation))
     }
 
     /// The sandboxes in the folder, dead or alive; those of another boot are dead.

@@ -52,6 +52,18 @@ enum MountRules {
         }
     }
 
+    /// The mount points below the home folder, relative to the sandbox's folder: parents first, folders with a slash.
+    static func mountPoints(_ mounts: [SandboxSpecification.Mount]) throws -> [String] {
+        var points: [String] = []
+        for mount in mounts {
+            guard let place = place(of: mount, home: "home") else { continue }
+            let names = place.split(separator: "/")
+            for count in 2..<max(2, names.count) { points.append(names.prefix(count).joined(separator: "/") + "/") }
+            points.append(place + (try isFolder(mount.source) ? "/" : ""))
+        }
+        return points
+    }
+
     /// Copies what has its place below the home folder; a link would let the app change the original. Whether any was.
     static func copyIntoHome(_ mounts: [SandboxSpecification.Mount], home: String) throws -> Bool {
         var copied = false

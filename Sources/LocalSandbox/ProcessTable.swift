@@ -51,10 +51,20 @@ enum ProcessTable {
 
     /// Whether the process was started for the sandbox `id`.
     static func isMarked(_ pid: Int32, id: String) -> Bool {
-        guard let environment = read("/proc/\(pid)/environ"), !environment.isEmpty else { return false }
+        guard let words = read("/proc/\(pid)/environ") ?? foreignArguments(pid), !words.isEmpty else { return false }
         let wanted = [0] + Array("\(marker)=\(id)".utf8) + [0]
-        let whole = [0] + environment + [0]
+        let whole = [0] + words + [0]
         return berth_contains(whole, whole.count, wanted, wanted.count) == 1
+    }
+
+    /// The arguments of a process whose variables a plain user cannot read, as it has ids that were granted to him: the
+    /// launcher and the agent are told the marker. nil for everybody else's processes.
+    private static func foreignArguments(_ pid: Int32) -> [UInt8]? {
+        var status = stat()
+        guard getuid() != 0, stat("/proc/\(pid)", &status) == 0, status.st_uid >= IdentityRange.count else {
+            return nil
+        }
+        return read("/proc/\(pid)/cmdline")
     }
 
     /// All rows, by process id.

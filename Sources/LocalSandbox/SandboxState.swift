@@ -21,6 +21,8 @@ struct SandboxState: Codable, Sendable, Equatable {
     var group: SandboxGroup?
     /// What it may reach; nil is nothing, where its rung can enforce that.
     var network: NetworkAccess?
+    /// The ids that are its own, claimed before anything is made with them; nil where it has one user.
+    var identities: IdentityRange?
     /// How it was paused; nil while it runs.
     var paused: FreezeMechanism?
     /// Who was stopped by signals, and so is let go by them.
@@ -48,6 +50,8 @@ struct SandboxFolder: Sendable {
     var path: String { "\(root)/\(id)" }
     var home: String { "\(path)/home" }
     var app: String { "\(home)/app" }
+    /// The files of /etc that are its own.
+    var etc: String { "\(path)/etc" }
     /// Links to the model files that a sandbox was given after it had started.
     var models: String { "\(path)/models" }
     /// Where its way out listens.

@@ -379,7 +379,7 @@ public actor DeploymentService {
             reason: try supervisor?.state.reason ?? lastFailure(of: record), rollout: running?.id,
             stage: running?.stage, standbys: workshop.standbys.ready(for: record.name),
             createdAt: revision?.createdAt ?? record.createdAt, asleepSince: record.asleepSince,
-            expiresAt: record.expiresAt)
+            expiresAt: record.expiresAt, ownsIdentities: replica?.ownsIdentities)
     }
 
     /// Why a deployment that never served does not.

@@ -42,6 +42,6 @@ struct Replica: Sendable {
     func record(restarts: Int = 0) -> ReplicaRecord {
         ReplicaRecord(
             sandbox: sandbox.id, deployment: snapshot.record.deployment, revision: snapshot.record.number,
-            isolation: sandbox.isolation, restarts: restarts)
+            isolation: sandbox.isolation, restarts: restarts, ownsIdentities: sandbox.ownsIdentities)
     }
 }

@@ -38,7 +38,8 @@ struct ReplicaLauncher: Sendable {
                 labels: SandboxLabels(deployment: snapshot.record.deployment, nonce: "", rollout: "standby"),
                 mounts: environment.mounts, port: snapshot.manifest.server.port,
                 limits: snapshot.manifest.resources ?? SandboxLimits(),
-                minimumIsolation: snapshot.manifest.isolation, network: snapshot.manifest.network),
+                minimumIsolation: snapshot.manifest.isolation, network: snapshot.manifest.network,
+                allowsSudo: snapshot.manifest.sudo ?? false, needsSudo: snapshot.manifest.sudo ?? false),
             manifest: snapshot.manifest, environment: environment)
     }
 

@@ -33,6 +33,7 @@ struct RolloutRunner: Sendable {
         let capabilities = try await workshop.provider.capabilities()
         try capabilities.isolation.require(snapshot.manifest.isolation)
         try capabilities.network.require(snapshot.manifest.network)
+        if snapshot.manifest.sudo ?? false { try capabilities.requireIdentities() }
         let environment = try await prepare(&snapshot, rollout)
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
         let output = launcher.makeOutput()
@@ -104,8 +105,8 @@ struct RolloutRunner: Sendable {
             }
             let isNothing = launcher.snapshot.manifest.network?.isNothing ?? true
             let detail =
-                "\(place.sandbox.isolation.rawValue), \(sandboxID)"
-                + (isNothing ? "" : ", network \(place.sandbox.network)")
+                place.sandbox.isolation.rawValue + (place.sandbox.ownsIdentities ? " with ids of its own" : "")
+                + ", \(sandboxID)" + (isNothing ? "" : ", network \(place.sandbox.network)")
             return (
                 place,
                 StageOutcome(

@@ -34,12 +34,19 @@ extension Agent {
             connection.respond(json: .object(options.sharedEnvironment.mapValues { .string($0) }))
         case ("POST", "/init"): return initialise(head, on: connection)
         case ("GET", "/files"), ("POST", "/files"):
-            if let failure = refusal(ofUser: head.query["username"] ?? "") {
-                connection.fail(status: 401, message: failure.message)
+            let options: AgentOptions
+            do {
+                let user = head.query["username"] ?? ""
+                options = try user.isEmpty ? self.options(for: head) : self.options(actingAs: user)
+            } catch {
+                connection.fail(status: 401, message: error.message)
                 return nil
             }
-            if head.method == "POST" { return FileUpload.begin(head, agent: self, on: connection) }
-            FileDownload.answer(head, agent: self, on: connection)
+            if head.method == "POST" {
+                let upload = options.act { FileUpload.begin(head, options: options, on: connection) }
+                return upload.map { ActingBody($0, options: options) }
+            }
+            options.act { FileDownload.answer(head, options: options, on: connection) }
         case ("POST", "/files/compose"): return FileComposition.begin(agent: self, on: connection)
         case ("GET", "/berth/listeners"): connection.respond(json: listeners())
         case ("POST", let path):
@@ -68,10 +75,14 @@ extension Agent {
         }
     }
 
-    /// Why nobody can act as a user; nil for the one there is, or none.
-    func refusal(ofUser name: String) -> ConnectError? {
-        name.isEmpty || name == options.user
-            ? nil : ConnectError(.unauthenticated, "user '\(name)' does not exist here")
+    /// The options for whoever a request acts as.
+    ///
+    /// - Throws: `unauthenticated` when there is nobody of that name.
+    func options(actingAs name: String) throws(ConnectError) -> AgentOptions {
+        guard let options = options.acting(as: name) else {
+            throw ConnectError(.unauthenticated, options.absence(of: name))
+        }
+        return options
     }
 
     static func parse(unary bytes: [UInt8]) throws(ConnectError) -> JSONValue {
@@ -88,14 +99,20 @@ extension Agent {
             connection.fail(status: 415, message: "\(method.rawValue) takes \(mediaType)")
             return nil
         }
-        if let failure = userFailure(head) {
-            refuse(method, failure, on: connection)
+        let options: AgentOptions
+        do {
+            options = try self.options(for: head)
+        } catch {
+            refuse(method, error, on: connection)
             return nil
         }
         if method == .processStreamInput { return InputStream(processes: processes, connection: connection) }
         return CollectedBody { [self, unowned connection] body in
             do throws(ConnectError) {
-                try answer(method, head, try Self.parse(body, isStream: method.isStreaming), on: connection)
+                let json = try Self.parse(body, isStream: method.isStreaming)
+                try options.act { () throws(ConnectError) in
+                    try answer(method, head, json, as: options, on: connection)
+                }
             } catch {
                 refuse(method, error, on: connection)
             }
@@ -123,23 +140,23 @@ extension Agent {
         return bytes.isEmpty ? [:] : try parse(unary: bytes)
     }
 
-    /// Basic authentication names the user to act as; there is only one.
-    private func userFailure(_ head: RequestHead) -> ConnectError? {
-        guard let authorization = head["authorization"] else { return nil }
+    /// Basic authentication names the user to act as.
+    private func options(for head: RequestHead) throws(ConnectError) -> AgentOptions {
+        guard let authorization = head["authorization"] else { return options }
         let parts = authorization.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "basic", let pair = Base64.decode(parts[1].utf8) else {
-            return ConnectError(.unauthenticated, "the authorization header is malformed")
+            throw ConnectError(.unauthenticated, "the authorization header is malformed")
         }
-        let name = String(decoding: pair.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
-        return refusal(ofUser: name)
+        return try options(actingAs: String(decoding: pair.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self))
     }
 
     private func answer(
-        _ method: RemoteMethod, _ head: RequestHead, _ json: JSONValue, on connection: Connection
+        _ method: RemoteMethod, _ head: RequestHead, _ json: JSONValue, as options: AgentOptions,
+        on connection: Connection
     ) throws(ConnectError) {
         switch method {
         case .processStart:
-            try processes.start(try StartRequest(json: json), CallOptions(head), on: connection)
+            try processes.start(try StartRequest(json: json), CallOptions(head), as: options, on: connection)
         case .processConnect:
             try processes.connect(try ConnectRequest(json: json).process, CallOptions(head), on: connection)
         case .processList: connection.respond(json: processes.list().json)
@@ -160,9 +177,9 @@ extension Agent {
         case .filesystemStat, .filesystemMakeDir, .filesystemMove, .filesystemListDir, .filesystemRemove:
             connection.respond(json: try FilesystemService(options: options).answer(method, json))
         case .filesystemWatchDir:
-            try watches.stream(try WatchRequest(json: json), try CallOptions(head), on: connection)
+            try watches.stream(try WatchRequest(json: json), try CallOptions(head), as: options, on: connection)
         case .filesystemCreateWatcher:
-            connection.respond(json: try watches.create(try WatchRequest(json: json)).json)
+            connection.respond(json: try watches.create(try WatchRequest(json: json), as: options).json)
         case .filesystemGetWatcherEvents:
             connection.respond(json: try watches.takeEvents(try WatcherReference(json: json)).json)
         case .filesystemRemoveWatcher:

@@ -17,6 +17,7 @@ public final class Agent {
     let watches: WatchTable
     private let listener: Listener
     private var egress: EgressBridge?
+    private var sudo: SudoService?
     private var connections: [ObjectIdentifier: (connection: Connection, number: Int)] = [:]
     private var acceptedCount = 0
     private var isEnding = false
@@ -26,7 +27,7 @@ public final class Agent {
         self.options = options
         listener = Listener(descriptor: options.listener)
         processes = ProcessTable(loop: loop, options: options)
-        watches = WatchTable(loop: loop, options: options)
+        watches = WatchTable(loop: loop)
     }
 
     /// Serves until SIGTERM.
@@ -39,6 +40,12 @@ public final class Agent {
             complain("cannot use descriptor \(options.listener): errno \(-min(signals, prepared))")
             return 1
         }
+        if options.account != nil, case let error = berth_capabilities_keep(Account.agentCapabilities), error < 0 {
+            complain("cannot give up capabilities: \(errorText(-error))")
+            return 1
+        }
+        // Files belong to the user unless a request says otherwise.
+        if let account = options.account { berth_act_as(account.number, account.number) }
         // Without a network namespace of its own the interface is up, and not the agent's to touch.
         if !options.allowsHostPaths { _ = berth_loopback_up() }
         let agent = Agent(options: options)
@@ -51,6 +58,8 @@ public final class Agent {
                 return 1
             }
         }
+        // Its name would be one of the host's there.
+        if !options.allowsHostPaths { agent.sudo = SudoService(agent: agent) }
         agent.loop.add(agent.listener)
         agent.loop.add(source)
         agent.loop.run { !agent.isDone }
@@ -61,7 +70,6 @@ public final class Agent {
     func adopt(_ options: AgentOptions) {
         self.options = options
         processes.options = options
-        watches.options = options
     }
 
     private func acceptAll() {
@@ -85,6 +93,7 @@ public final class Agent {
         switch signal {
         case SIGCHLD:
             processes.collect()
+            sudo?.collect()
             if isEnding, processes.allEnded { isDone = true }
         case SIGTERM, SIGINT, SIGHUP: end()
         default: break
@@ -127,10 +136,12 @@ private final class SignalSource: EventSource {
     }
 }
 
-/// The program: reads the arguments and serves.
+/// The program: reads the arguments and serves, or is `sudo` when it is called so.
 ///
+/// - Parameter name: what it was called.
 /// - Returns: the exit code.
-public func agentMain(_ arguments: [String]) -> Int32 {
+public func agentMain(_ arguments: [String], name: String = "") -> Int32 {
+    if PathResolver.name(name) == "sudo" { return SudoClient.run(arguments) }
     switch AgentOptions.parse(arguments) {
     case .version:
         print("berth-agent \(Agent.version)")

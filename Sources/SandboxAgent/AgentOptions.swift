@@ -6,8 +6,12 @@ public struct AgentOptions: Sendable, Equatable {
     public var home: String
     /// The default working directory of processes.
     public var workingDirectory: String
-    /// The one user there is.
+    /// The user that processes and files belong to unless a request says otherwise.
     public var user: String
+    /// Its account, where the sandbox has ids of its own; nil where the agent is that user itself.
+    public var account: Account?
+    /// Whether those inside may become root inside; only with accounts.
+    public var allowsSudo = false
     /// Whether the agent runs in the host's own namespaces: paths are the host's, and strangers' sockets are hidden.
     public var allowsHostPaths = false
     /// Variables for every process.
@@ -66,10 +70,7 @@ public struct AgentOptions: Sendable, Equatable {
         var options = AgentOptions(listener: -1, home: "")
         var rest = arguments[...]
         while let name = rest.popFirst() {
-            if name == "--allow-host-paths" {
-                options.allowsHostPaths = true
-                continue
-            }
+            if options.takeFlag(name) { continue }
             guard let value = rest.popFirst() else { return .wrong("\(name) has no value") }
             if name == "--walls" {
                 guard let kind = Walls.Kind(rawValue: value) else { return .wrong("unknown walls \(value)") }
@@ -85,6 +86,16 @@ public struct AgentOptions: Sendable, Equatable {
             }
         }
         return options.apply(values)
+    }
+
+    private mutating func takeFlag(_ name: String) -> Bool {
+        switch name {
+        case "--allow-host-paths": allowsHostPaths = true
+        case "--identities": account = .user("", home: "")
+        case "--sudo": allowsSudo = true
+        default: return false
+        }
+        return true
     }
 
     private mutating func apply(_ values: [String: String]) -> Command {
@@ -115,6 +126,7 @@ public struct AgentOptions: Sendable, Equatable {
         guard home.hasPrefix("/") else { return .wrong("--home needs an absolute path") }
         if workingDirectory.isEmpty { workingDirectory = home }
         guard workingDirectory.hasPrefix("/") else { return .wrong("--workdir needs an absolute path") }
+        if account != nil { account = .user(user, home: home) }
         return .serve(self)
     }
 }

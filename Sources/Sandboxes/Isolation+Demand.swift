@@ -1,5 +1,17 @@
 import DeploymentCore
 
+extension SandboxCapabilities {
+    /// Refuses sandboxes in which nobody can be root.
+    ///
+    /// - Throws: `sandbox`, saying how to get what is missing.
+    public func requireIdentities() throws {
+        guard !ownsIdentities else { return }
+        throw BerthError(
+            .sandbox, "the manifest demands sudo, but sandboxes here have one user",
+            suggestion: "`berth doctor` says what keeps sandboxes from having ids of their own")
+    }
+}
+
 extension Isolation {
     /// Refuses less than what is demanded; nothing is ever downgraded in silence.
     ///

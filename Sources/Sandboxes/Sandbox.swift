@@ -16,6 +16,8 @@ public protocol Sandbox: Sendable {
     var isolation: Isolation { get }
     /// What it can reach, in a few words: `none`, `egress`, `2 hosts`, or `open` where nothing keeps it from anything.
     var network: String { get }
+    /// Whether it has ids of its own, so that `user` and `root` inside differ and are nobody outside.
+    var ownsIdentities: Bool { get }
 
     /// Writes a file, making its folders. The path is absolute inside.
     func write(_ bytes: [UInt8], to path: String, executable: Bool) async throws

@@ -41,6 +41,8 @@ public struct SandboxCapabilities: Sendable, Equatable, Codable {
     public var mounts: Bool
     /// Whether every sandbox has its own loopback, so that all can listen on the same port.
     public var ownNetwork: Bool
+    /// Whether a sandbox has ids of its own, so that `user` and `root` inside differ and are nobody outside.
+    public var ownsIdentities: Bool
     /// Which limits hold, and how a sandbox is paused.
     public var enforced: EnforcedLimits
     /// What an app can be kept from reaching.
@@ -48,12 +50,13 @@ public struct SandboxCapabilities: Sendable, Equatable, Codable {
 
     /// Creates capabilities.
     public init(
-        isolation: Isolation, mounts: Bool, ownNetwork: Bool, enforced: EnforcedLimits = .nothing,
-        network: NetworkEnforcement = .open
+        isolation: Isolation, mounts: Bool, ownNetwork: Bool, ownsIdentities: Bool = false,
+        enforced: EnforcedLimits = .nothing, network: NetworkEnforcement = .open
     ) {
         self.isolation = isolation
         self.mounts = mounts
         self.ownNetwork = ownNetwork
+        self.ownsIdentities = ownsIdentities
         self.enforced = enforced
         self.network = network
     }
@@ -75,6 +78,10 @@ public struct SandboxSpecification: Sendable, Equatable {
     public var minimumIsolation: Isolation?
     /// What it may reach; nil is nothing where that can be enforced. A demand that cannot be met fails the creation.
     public var network: NetworkAccess?
+    /// Whether those inside can become root inside, where the sandbox has ids of its own.
+    public var allowsSudo: Bool
+    /// Whether a sandbox in which they cannot will not do.
+    public var needsSudo: Bool
 
     /// Where the app's folder is inside, absolute; mounts that belong into it have targets beneath.
     public static let appFolder = "/home/user/app"
@@ -82,7 +89,8 @@ public struct SandboxSpecification: Sendable, Equatable {
     /// Creates a specification.
     public init(
         id: String, labels: SandboxLabels, mounts: [Mount] = [], port: Int = Manifest.Server.defaultPort,
-        limits: SandboxLimits = SandboxLimits(), minimumIsolation: Isolation? = nil, network: NetworkAccess? = nil
+        limits: SandboxLimits = SandboxLimits(), minimumIsolation: Isolation? = nil, network: NetworkAccess? = nil,
+        allowsSudo: Bool = true, needsSudo: Bool = false
     ) {
         self.id = id
         self.labels = labels
@@ -91,6 +99,8 @@ public struct SandboxSpecification: Sendable, Equatable {
         self.limits = limits
         self.minimumIsolation = minimumIsolation
         self.network = network
+        self.allowsSudo = allowsSudo
+        self.needsSudo = needsSudo
     }
 
     /// A host folder or file, read-only inside.

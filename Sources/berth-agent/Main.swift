@@ -3,5 +3,7 @@ import SandboxAgent
 
 @main
 struct Main {
-    static func main() { exit(agentMain(Array(CommandLine.arguments.dropFirst()))) }
+    static func main() {
+        exit(agentMain(Array(CommandLine.arguments.dropFirst()), name: CommandLine.arguments.first ?? ""))
+    }
 }

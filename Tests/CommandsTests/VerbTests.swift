@@ -174,11 +174,10 @@ import Testing
             #expect(text.status == (checks.contains { $0.verdict == .bad } ? 12 : 0), "\(text.all)")
             #expect(json.status == text.status)
             let names = checks.map(\.name)
+            let hasNamespaces = checks.contains { $0.name == "isolation namespaces" && $0.verdict == .good }
             #expect(
-                names == [
-                    "home", "isolation namespaces", "isolation landlock", "isolation process", "network", "uv",
-                    "python", "installing", "templates",
-                ])
+                names == ["home", "isolation namespaces", "isolation landlock", "isolation process"]
+                    + (hasNamespaces ? ["ids"] : []) + ["network", "uv", "python", "installing", "templates"])
             for check in checks { #expect(text.stdout.contains("\(check.name): \(check.finding)")) }
             let broken = try await cli("doctor", environment: ["BERTH_AGENT": "/nonexistent/agent"])
             #expect(broken.status == 12)

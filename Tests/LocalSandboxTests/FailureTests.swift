@@ -25,7 +25,8 @@ private func script(_ text: String, in folder: String) throws -> String {
     @Test func launcherThatFailsSaysWhy() async throws {
         try await withTemporaryFolder { folder in
             let broken = try script("echo 'bwrap: No permissions to create new namespace' >&2; exit 3", in: folder)
-            try await withEngine(.namespaces, agent: "/bin/true", bubblewrap: broken) { engine in
+            try await withEngine(.namespaces, agent: "/bin/true", bubblewrap: broken, identities: { .refused }) {
+                engine in
                 let error = await #expect(throws: BerthError.self) { _ = try await engine.sandbox() }
                 #expect(error?.code == .sandbox)
                 #expect(error?.message.contains("exit code 3") == true, "\(String(describing: error))")

@@ -115,7 +115,7 @@ import Testing
         try await withEngine(isolation) { engine in
             _ = try await engine.provider.list()
             let source = engine.folder + ".model"
-            try SandboxFolder.write(Array("weights".utf8), to: source)
+            try SandboxFolder.write(Array("weights".utf8), to: source, mode: 0o644)
             let mount = SandboxSpecification.Mount(source: source, target: "/home/user/app/models/m.bin")
             let sandbox = try await engine.sandbox([mount])
             #expect(sandbox.path(of: mount) == "\(sandbox.appFolder)/models/m.bin")

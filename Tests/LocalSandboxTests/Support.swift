@@ -19,6 +19,8 @@ enum Machine {
     }()
     static let hasAgent = agent != nil
     static let trial = NamespaceTrial.cached(BubblewrapCommand.find())
+    /// The ids that sandboxes get here.
+    static let identities = IdentityOffer.cached(BubblewrapCommand.find())
     static let hasPython = access("/usr/bin/python3", X_OK) == 0
     /// The rungs that can be tested here.
     static let rungs: [Isolation] =
@@ -29,6 +31,10 @@ enum Machine {
 /// Skips what needs namespaces, with the reason that the trial found.
 let needsNamespaces = ConditionTrait.enabled(
     if: Machine.trial.works && Machine.hasAgent, "needs berth-agent and namespaces: \(Machine.trial.detail)")
+/// Skips what needs ids of a sandbox's own, with the reason that the trial found.
+let needsIdentities = ConditionTrait.enabled(
+    if: Machine.trial.works && Machine.hasAgent && Machine.identities.grant != nil,
+    "needs ids of a sandbox's own: \(Machine.identities.detail)")
 let needsAgent = ConditionTrait.enabled(if: Machine.hasAgent, "berth-agent is not built")
 let needsPython = ConditionTrait.enabled(if: Machine.hasPython, "needs /usr/bin/python3")
 
@@ -42,13 +48,14 @@ struct Engine: Sendable {
     init(
         folder: String, isolation: Isolation, agent: String, client: CurlClient, bubblewrap: String?,
         gate: (any EgressGate)? = nil,
-        enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached
+        enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached,
+        identities: @escaping @Sendable () -> IdentityOffer = { Machine.identities }
     ) {
         self.folder = folder
         self.client = client
         provider = LocalProvider(
             folder: folder, agent: agent, isolation: isolation, client: client, announce: { _ in },
-            gate: gate, bubblewrap: bubblewrap, enforcement: enforcement)
+            gate: gate, bubblewrap: bubblewrap, enforcement: enforcement, identities: identities)
     }
 
     /// A second provider on the same folder, as a restarted control plane has.
@@ -82,6 +89,7 @@ func withEngine(
     _ isolation: Isolation, agent: String? = Machine.agent, bubblewrap: String? = BubblewrapCommand.find(),
     gate: (any EgressGate)? = nil,
     enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached,
+    identities: @escaping @Sendable () -> IdentityOffer = { Machine.identities },
     _ body: (Engine) async throws -> Void
 ) async throws {
     let agent = try #require(agent)
@@ -91,7 +99,7 @@ func withEngine(
         let folder = (parent.hasSuffix("/") ? String(parent.dropLast()) : parent) + "/sandboxes"
         let engine = Engine(
             folder: folder, isolation: isolation, agent: agent, client: client, bubblewrap: bubblewrap,
-            gate: gate, enforcement: enforcement)
+            gate: gate, enforcement: enforcement, identities: identities)
         do {
             try await body(engine)
         } catch {

@@ -45,7 +45,7 @@ let needsLandlock = ConditionTrait.enabled(
         let said = Locked<[String]>([])
         let provider = LocalProvider(
             folder: "/nonexistent", agent: try #require(Machine.agent), isolation: nil, client: client,
-            announce: { line in said.withLock { $0.append(line) } }, bubblewrap: nil)
+            announce: { line in said.withLock { $0.append(line) } }, bubblewrap: nil, identities: { .refused })
         for _ in 0..<2 { #expect(try await provider.capabilities().isolation == .landlock) }
         #expect(
             said.withLock { $0 } == ["sandboxes are processes behind Landlock: bubblewrap (bwrap) is not installed"])

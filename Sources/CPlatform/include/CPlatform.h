@@ -6,6 +6,7 @@
 // Not spawn.h, which would hide the system header of this name from everyone who searches this folder.
 #include "berth_spawn.h"
 #include "groups.h"
+#include "identities.h"
 #include "walls.h"
 
 #endif

@@ -10,6 +10,10 @@
 /// Ignores SIGPIPE, blocks SIGCHLD, SIGTERM, SIGINT and SIGHUP, and answers a descriptor that delivers them.
 int berth_signals_open(void);
 
+/// Blocks the signals that a program passes on to another one, with SIGWINCH, and answers a descriptor that delivers
+/// them.
+int berth_signals_passed(void);
+
 /// The next signal from such a descriptor; 0 when none waits.
 int berth_signals_next(int fd);
 
@@ -39,6 +43,9 @@ int berth_fd_copy(int fd);
 /// Opens a new terminal of the given size and answers our side of it, non-blocking; `path` is the other side's.
 int berth_terminal_open(int columns, int rows, char *path, size_t length);
 
+/// How large a terminal is.
+int berth_terminal_size(int fd, int *columns, int *rows);
+
 /// Resizes a terminal; what runs on it is told by SIGWINCH.
 int berth_terminal_resize(int fd, int columns, int rows);
 
@@ -63,6 +70,9 @@ int berth_connect_result(int fd);
 
 /// Sends bytes, and a descriptor beside them when `passed` is not negative; answers the count sent.
 ssize_t berth_send_with_descriptor(int socket, const void *bytes, size_t count, int passed);
+
+/// Opens a folder to begin paths at, which needs no right to list it.
+int berth_open_folder(const char *path);
 
 /// Opens for reading without waiting for the other side of a fifo.
 int berth_open_read(const char *path);

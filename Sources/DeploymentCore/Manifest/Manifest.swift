@@ -35,6 +35,8 @@ public struct Manifest: Sendable, Equatable, Codable {
     public var idle: Idle?
     /// How long the deployment lives, from the promotion of the revision on; nil is until it is destroyed.
     public var ttl: Duration?
+    /// Whether the app may become root inside its sandbox; nil and false are no.
+    public var sudo: Bool?
 
     /// The sandboxes kept ready unless the manifest says otherwise.
     public static let defaultStandby = 1
@@ -45,7 +47,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         requirements: Requirements = .none, env: [String: String] = [:], health: Health = Health(),
         predict: Predict = Predict(), smoke: [SmokeTest] = [], rollout: RolloutSettings = RolloutSettings(),
         standby: Int? = Manifest.defaultStandby, resources: SandboxLimits? = nil, isolation: Isolation? = nil,
-        network: NetworkAccess? = nil, idle: Idle? = nil, ttl: Duration? = nil
+        network: NetworkAccess? = nil, idle: Idle? = nil, ttl: Duration? = nil, sudo: Bool? = nil
     ) {
         self.name = name
         self.model = model
@@ -63,6 +65,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         self.network = network
         self.idle = idle
         self.ttl = ttl
+        self.sudo = sudo
     }
 }
 

@@ -67,7 +67,9 @@ struct LimitEnforcement: Sendable {
     }
 
     /// Sets what holds for each process; the agent gets it before it has started any.
-    func apply(_ limits: SandboxLimits, to agent: Int32) throws {
+    ///
+    /// - Parameter apart: processes that are there already and that the kernel counts for somebody else.
+    func apply(_ limits: SandboxLimits, to agent: Int32, apart: Int = 0) throws {
         func set(_ resource: SandboxResource, _ kind: Int32, _ value: Int64?) throws {
             guard let value else { return }
             try LocalSandbox.check(
@@ -78,7 +80,7 @@ struct LimitEnforcement: Sendable {
         if enforced.memory == .rlimit { try set(.memory, BERTH_LIMIT_DATA, limits.memory) }
         if enforced.processes == .rlimit {
             let processes = limits.processes ?? SandboxGroup.defaultProcesses
-            try set(.processes, BERTH_LIMIT_PROCESSES, Int64(processes))
+            try set(.processes, BERTH_LIMIT_PROCESSES, Int64(max(1, processes - apart)))
         }
     }
 }

@@ -33,7 +33,7 @@ public struct ProgramWalls: Sendable {
             "--disable-userns", "--cap-drop", "ALL",
         ]
         if !network { words.append("--unshare-net") }
-        words += BubblewrapCommand.system()
+        words += BubblewrapCommand(program: bubblewrap).system()
         let reads = (network ? Self.network : []) + readable.filter { !$0.hasPrefix("/usr/") }
         let mounts = reads.map { ("--ro-bind-try", $0) } + writable.map { ("--bind", $0) }
         // Parents before what lies below them.

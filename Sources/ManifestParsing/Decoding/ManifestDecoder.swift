@@ -20,7 +20,7 @@ struct ManifestDecoder {
             standby: root["standby"]?.integer ?? Manifest.defaultStandby,
             resources: resources(root["resources"]?.fields),
             isolation: root["isolation"]?.text.flatMap(Isolation.init), network: network(root["network"]),
-            idle: idle(root["idle"]?.fields), ttl: root["ttl"]?.duration)
+            idle: idle(root["idle"]?.fields), ttl: root["ttl"]?.duration, sudo: root["sudo"]?.text == "on" ? true : nil)
         return app == nil ? nil : manifest
     }
 

@@ -55,6 +55,9 @@ public enum ManifestSchema {
             "The weakest isolation that will do: process, landlock or namespaces; the deploy fails where the machine has "
                 + "less. Without it the strongest that works"),
         Key("network", network, "What the app may reach: none, egress (the public internet), or a list of hosts"),
+        Key(
+            "sudo", .choice(["off", "on"]), default: .string("off"),
+            "Whether the app may become root inside its sandbox, by sudo; needs ids of the sandbox's own"),
         Key("idle", .mapping(idleKeys), "What happens when nobody asks for anything"),
         Key(
             "ttl", .duration(.seconds(1) ... .seconds(365 * 86_400)),

@@ -9,17 +9,21 @@ final class FileComposition {
     static let sourceLimit = 1024
     private static let partLimit = 1 << 20
     private let loop: EventLoop
+    private let options: AgentOptions
     private let destination: UploadedFile
     private let sources: [String]
     private var next = 0
     private var current: Int32 = -1
     private var connection: Connection?
 
-    private init(sources: [String], destination: UploadedFile, agent: Agent, connection: Connection) {
+    private init(
+        sources: [String], destination: UploadedFile, options: AgentOptions, loop: EventLoop, connection: Connection
+    ) {
+        self.options = options
         self.sources = sources
         self.destination = destination
         self.connection = connection
-        loop = agent.loop
+        self.loop = loop
     }
 
     deinit { if current >= 0 { close(current) } }
@@ -28,8 +32,10 @@ final class FileComposition {
         CollectedBody { [unowned agent, unowned connection] body in
             do throws(ConnectError) {
                 let request = try ComposeRequest(json: try Agent.parse(unary: try body.get()))
-                if let failure = agent.refusal(ofUser: request.user ?? "") { throw failure }
-                try begin(request, agent, connection)
+                let options = try agent.options(actingAs: request.user ?? "")
+                try options.act { () throws(ConnectError) in
+                    try begin(request, options, agent.loop, connection)
+                }
             } catch {
                 connection.fail(status: error.code.httpStatus, message: error.message)
             }
@@ -37,9 +43,9 @@ final class FileComposition {
     }
 
     private static func begin(
-        _ request: ComposeRequest, _ agent: Agent, _ connection: Connection
+        _ request: ComposeRequest, _ options: AgentOptions, _ loop: EventLoop, _ connection: Connection
     ) throws(ConnectError) {
-        let resolver = PathResolver(options: agent.options)
+        let resolver = PathResolver(options: options)
         guard !request.sources.isEmpty, request.sources.count <= sourceLimit, !request.destination.isEmpty else {
             throw ConnectError(.invalidArgument, "1 to \(sourceLimit) files can be joined into one that is named")
         }
@@ -57,7 +63,7 @@ final class FileComposition {
         do {
             let file = try UploadedFile(path: target, mode: nil)
             let composition = FileComposition(
-                sources: sources, destination: file, agent: agent, connection: connection)
+                sources: sources, destination: file, options: options, loop: loop, connection: connection)
             connection.whenGone = { composition.connection = nil }
             composition.proceed()
         } catch {
@@ -90,7 +96,7 @@ final class FileComposition {
             next += 1
         }
         connection.whenGone = { [self] in self.connection = nil }
-        _ = loop.schedule(after: 0) { self.proceed() }
+        _ = loop.schedule(after: 0) { self.options.act { self.proceed() } }
     }
 
     private func fail(_ error: Int32, _ path: String) {

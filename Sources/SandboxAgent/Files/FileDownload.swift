@@ -22,10 +22,10 @@ final class FileDownload {
 
     deinit { close(descriptor) }
 
-    static func answer(_ head: RequestHead, agent: Agent, on connection: Connection) {
+    static func answer(_ head: RequestHead, options: AgentOptions, on connection: Connection) {
         let path: String
         do {
-            path = try PathResolver(options: agent.options).resolve(head.query["path"] ?? "")
+            path = try PathResolver(options: options).resolve(head.query["path"] ?? "")
         } catch {
             return connection.fail(status: 400, message: error.message)
         }

@@ -30,7 +30,7 @@ final class FileUpload: BodySink {
         self.form = form
     }
 
-    static func begin(_ head: RequestHead, agent: Agent, on connection: Connection) -> (any BodySink)? {
+    static func begin(_ head: RequestHead, options: AgentOptions, on connection: Connection) -> (any BodySink)? {
         var mode: mode_t?
         if let text = head["x-berth-mode"] {
             guard let value = mode_t(text, radix: 8), value <= modeLimit else {
@@ -54,14 +54,14 @@ final class FileUpload: BodySink {
                 return nil
             }
             return FileUpload(
-                connection: connection, options: agent.options, mode: mode, metadata: metadata, path: path, form: form)
+                connection: connection, options: options, mode: mode, metadata: metadata, path: path, form: form)
         case "application/octet-stream":
             guard let path else {
                 connection.fail(status: 400, message: "the query has no path")
                 return nil
             }
             let upload = FileUpload(
-                connection: connection, options: agent.options, mode: mode, metadata: metadata, path: path, form: nil)
+                connection: connection, options: options, mode: mode, metadata: metadata, path: path, form: nil)
             return upload.open(path) ? upload : nil
         default:
             connection.fail(status: 415, message: "files come as application/octet-stream or multipart/form-data")

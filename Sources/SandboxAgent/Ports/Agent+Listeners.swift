@@ -23,7 +23,7 @@ extension Agent {
         for process in all.values.sorted(by: { $0.pid < $1.pid }) {
             let owner = processes.owner(of: process, among: all)
             if options.allowsHostPaths, owner == nil { continue }
-            for inode in process.socketInodes where wanted.contains(inode) {
+            for inode in process.socketInodes(orAs: options.account == nil ? nil : .root) where wanted.contains(inode) {
                 // Of several holders the one that was started here counts, and of those the first.
                 if let known = holders[inode], known.owner != nil || owner == nil { continue }
                 holders[inode] = (process.pid, owner)

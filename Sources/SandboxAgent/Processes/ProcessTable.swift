@@ -9,13 +9,17 @@ final class ProcessTable {
     var options: AgentOptions
     private var processes: [pid_t: ManagedProcess] = [:]
     private var startedCount = 0
+    /// Sessions that processes have begun as somebody else: theirs all the same.
+    private var sudoSessions: [pid_t: pid_t] = [:]
 
     init(loop: EventLoop, options: AgentOptions) {
         self.loop = loop
         self.options = options
     }
 
-    func start(_ request: StartRequest, _ call: CallOptions, on connection: Connection) throws(ConnectError) {
+    func start(
+        _ request: StartRequest, _ call: CallOptions, as options: AgentOptions, on connection: Connection
+    ) throws(ConnectError) {
         guard request.tag.map({ tag in !processes.values.contains { $0.end == nil && $0.request.tag == tag } }) ?? true
         else { throw ConnectError(.alreadyExists, "a process with the tag '\(request.tag ?? "")' runs already") }
         try makeRoom()
@@ -108,7 +112,7 @@ final class ProcessTable {
 
     /// The process that `member` descends from, by session or by parents.
     func owner(of member: SystemProcess, among all: [pid_t: SystemProcess]) -> ManagedProcess? {
-        if let process = processes[member.session] { return process }
+        if let process = processes[sudoSessions[member.session] ?? member.session] { return process }
         var current = member
         for _ in 0..<SystemProcess.ancestryLimit {
             if let process = processes[current.pid] { return process }
@@ -118,6 +122,15 @@ final class ProcessTable {
         }
         return nil
     }
+
+    /// Notes that what is in `session` was begun by the process that `member` descends from.
+    func noteSudo(session: pid_t, begunBy member: pid_t) {
+        let all = Dictionary(SystemProcess.all().map { ($0.pid, $0) }) { first, _ in first }
+        sudoSessions[session] = all[member].flatMap { owner(of: $0, among: all) }?.pid
+    }
+
+    /// The leader of such a session has ended, and its number may come again.
+    func forgetSudo(session: pid_t) { sudoSessions[session] = nil }
 
     private func retire(_ process: ManagedProcess) {
         process.whenSilent = nil

@@ -12,7 +12,9 @@ struct SpawnedProcess {
     /// Its standard error; nil on a terminal.
     var errors: Int32?
 
-    private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    /// Where `sudo` is, in sandboxes with namespaces.
+    static let programs = "/opt/berth/bin"
+    static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     /// Variables of the agent that every process sees beside `PATH`: what the sandbox is.
     private static let inheritedPrefixes = ["BERTH_", "E2B_"]
 
@@ -32,10 +34,12 @@ struct SpawnedProcess {
         }
         guard !config.command.isEmpty, !([config.command] + config.arguments).contains(where: { $0.utf8.contains(0) })
         else { throw ConnectError(.invalidArgument, "the command is empty or has a zero byte") }
+        if !options.allowsHostPaths { environment["PATH"] = (environment["PATH"] ?? defaultPath) + ":" + programs }
         let program = try find(config.command, path: environment["PATH"] ?? defaultPath, folder: folder)
         let variables = environment.map { "\($0.key)=\($0.value)" }
-        guard let terminal = request.terminal else { return try spawn(program, request, variables, folder) }
-        return try spawn(program, on: terminal, request, variables, folder)
+        let launch = Launch(program: program, variables: variables, folder: folder, account: options.account)
+        guard let terminal = request.terminal else { return try spawn(launch, request) }
+        return try spawn(launch, on: terminal, request)
     }
 
     private static func environment(
@@ -69,13 +73,44 @@ struct SpawnedProcess {
         if command.contains("/") { return command.hasPrefix("/") ? command : "\(folder)/\(command)" }
         for entry in path.split(separator: ":", omittingEmptySubsequences: false) {
             let candidate = entry.hasPrefix("/") ? "\(entry)/\(command)" : "\(folder)/\(entry)/\(command)"
-            if access(candidate, X_OK) == 0, FileStatus(following: candidate)?.isRegular ?? false { return candidate }
+            if faccessat(AT_FDCWD, candidate, X_OK, AT_EACCESS) == 0,
+                FileStatus(following: candidate)?.isRegular ?? false
+            {
+                return candidate
+            }
         }
         throw ConnectError(.invalidArgument, "'\(command)' was not found in PATH")
     }
 
+    /// A program that was found, and how to start it.
+    private struct Launch {
+        var program: String
+        var variables: [String]
+        var folder: String
+        var account: Account?
+
+        /// 0 or a negative errno. With a terminal it gets no descriptors.
+        func start(
+            _ pid: inout pid_t, _ arguments: [String], _ descriptors: [berth_fd_mapping], terminal: [CChar]? = nil
+        ) -> Int32 {
+            withCStrings(arguments) { argv in
+                withCStrings(variables) { envp in
+                    let count = Int32(descriptors.count)
+                    guard var identity = account?.identity else {
+                        guard let terminal else {
+                            return berth_spawn(&pid, program, argv, envp, folder, descriptors, count, 1)
+                        }
+                        return berth_terminal_spawn(&pid, program, argv, envp, folder, terminal)
+                    }
+                    return berth_spawn_as(
+                        &pid, program, argv, envp, folder, -1, descriptors, count, terminal, &identity)
+                }
+            }
+        }
+    }
+
     private static func spawn(
-        _ program: String, _ request: StartRequest, _ environment: [String], _ folder: String
+        _ launch: Launch, _ request: StartRequest
     ) throws(ConnectError) -> SpawnedProcess {
         var output: [Int32] = [-1, -1]
         var errors: [Int32] = [-1, -1]
@@ -89,12 +124,7 @@ struct SpawnedProcess {
         if request.standardInput { mappings.append(berth_fd_mapping(source: input[0], target: 0)) }
         var pid: pid_t = 0
         if failure == 0 {
-            let arguments = [request.process.command] + request.process.arguments
-            failure = withCStrings(arguments) { argv in
-                withCStrings(environment) { envp in
-                    berth_spawn(&pid, program, argv, envp, folder, mappings, Int32(mappings.count), 1)
-                }
-            }
+            failure = launch.start(&pid, [request.process.command] + request.process.arguments, mappings)
         }
         for end in [output[1], errors[1], input[0]] where end >= 0 { Glibc.close(end) }
         guard failure == 0 else {
@@ -106,8 +136,7 @@ struct SpawnedProcess {
     }
 
     private static func spawn(
-        _ program: String, on terminal: PseudoTerminal, _ request: StartRequest, _ environment: [String],
-        _ folder: String
+        _ launch: Launch, on terminal: PseudoTerminal, _ request: StartRequest
     ) throws(ConnectError) -> SpawnedProcess {
         let size = try TerminalLimits.checked(terminal)
         var path = [CChar](repeating: 0, count: TerminalLimits.pathLength)
@@ -120,9 +149,8 @@ struct SpawnedProcess {
         var pid: pid_t = 0
         var failure = min(input, 0)
         if failure == 0 {
-            failure = withCStrings([request.process.command] + request.process.arguments) { argv in
-                withCStrings(environment) { envp in berth_terminal_spawn(&pid, program, argv, envp, folder, path) }
-            }
+            failure = launch.start(
+                &pid, [request.process.command] + request.process.arguments, [], terminal: path)
         }
         guard failure == 0 else {
             for end in [ours, input] where end >= 0 { Glibc.close(end) }

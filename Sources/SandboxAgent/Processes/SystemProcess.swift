@@ -48,7 +48,15 @@ struct SystemProcess {
     }
 
     /// The inodes of the sockets it holds; empty when it may not be looked into.
-    var socketInodes: Set<UInt64> {
+    ///
+    /// - Parameter account: as whom it is looked at again when it is not the agent's own to look into.
+    func socketInodes(orAs account: Account?) -> Set<UInt64> {
+        let own = socketInodes
+        guard own.isEmpty, let account else { return own }
+        return account.act { socketInodes }
+    }
+
+    private var socketInodes: Set<UInt64> {
         var inodes: Set<UInt64> = []
         for name in folderNames("/proc/\(pid)/fd") {
             let target = linkTarget("/proc/\(pid)/fd/\(name)") ?? ""

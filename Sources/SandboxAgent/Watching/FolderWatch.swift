@@ -65,7 +65,9 @@ final class FolderWatch: EventSource {
         Glibc.close(descriptor)
     }
 
-    func ready(_ events: Int16) {
+    func ready(_ events: Int16) { options.act { readAll() } }
+
+    private func readAll() {
         for _ in 0..<Self.roundLimit where isOpen && !isHeldUp() {
             guard let bytes = readAvailable(descriptor, limit: Self.readLimit), !bytes.isEmpty else {
                 // Everything that happened before the announcements has been seen.

@@ -9,7 +9,6 @@ final class WatchTable {
     static let queueLimit = 4096
     private static let idLength = 20
     private let loop: EventLoop
-    var options: AgentOptions
     private var watchers: [String: Watcher] = [:]
     private var streams: [ObjectIdentifier: (watch: FolderWatch, subscription: Subscription)] = [:]
 
@@ -21,13 +20,12 @@ final class WatchTable {
         init(_ watch: FolderWatch) { self.watch = watch }
     }
 
-    init(loop: EventLoop, options: AgentOptions) {
-        self.loop = loop
-        self.options = options
-    }
+    init(loop: EventLoop) { self.loop = loop }
 
     /// Answers `WatchDir`.
-    func stream(_ request: WatchRequest, _ call: CallOptions, on connection: Connection) throws(ConnectError) {
+    func stream(
+        _ request: WatchRequest, _ call: CallOptions, as options: AgentOptions, on connection: Connection
+    ) throws(ConnectError) {
         let watch = try FolderWatch(request, options: options, loop: loop)
         let subscription = Subscription(
             connection, loop: loop, keepalive: call.keepalive,
@@ -48,7 +46,7 @@ final class WatchTable {
     }
 
     /// Answers `CreateWatcher`.
-    func create(_ request: WatchRequest) throws(ConnectError) -> WatcherReference {
+    func create(_ request: WatchRequest, as options: AgentOptions) throws(ConnectError) -> WatcherReference {
         guard watchers.count < Self.watcherLimit else {
             throw ConnectError(.resourceExhausted, "\(Self.watcherLimit) watchers exist")
         }

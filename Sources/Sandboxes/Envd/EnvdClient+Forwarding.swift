@@ -41,6 +41,9 @@ extension EnvdClient {
 }
 
 extension Sandbox {
+    /// Not, unless it says so.
+    public var ownsIdentities: Bool { false }
+
     /// None: what is no sandbox with an agent of envd's kind cannot be reached this way.
     public var agent: EnvdClient? { nil }
 }

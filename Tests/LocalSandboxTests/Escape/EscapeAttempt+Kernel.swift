@@ -41,7 +41,8 @@ extension EscapeAttempt {
             name: "attach System V memory of the host", stoppedBy: .hiding, control: .outside,
             program: "call('shmat', int(facts['segment']), 0, 0)"),
         .init(
-            name: "become root", stoppedBy: [.namespaces], control: .outsideAsRoot, program: "os.setuid(0)"),
+            name: "become root", stoppedBy: [.namespaces], control: .outsideAsRoot, allowsRoot: true,
+            program: "os.setuid(0)"),
     ]
 
     static let mounts: [EscapeAttempt] = [

@@ -20,6 +20,10 @@ struct EscapeAttempt: Sendable, CustomTestStringConvertible {
     let control: Control
     /// Whether kernels or machines exist where nobody can do it; a control that fails is told then, not an error.
     var isRare = false
+    /// Whether root inside may do it, whom it concerns as little as anybody outside.
+    var allowsRoot = false
+    /// Whether it is stopped only where a sandbox has ids of its own.
+    var needsIdentities = false
     /// The first version of Landlock that stops it.
     var landlock: Int32 = 1
     /// Python. It ends normally, or returns by `escaped`, when it got through; an OSError says what stopped it.
@@ -27,7 +31,7 @@ struct EscapeAttempt: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    static let all = files + kernelFiles + processes + mounts + kernel + network
+    static let all = files + kernelFiles + processes + mounts + kernel + network + identities
 
     /// Whether the rung claims to stop it on a kernel with this version of Landlock.
     func isStopped(by isolation: Isolation, landlock version: Int32) -> Bool {
@@ -131,13 +135,13 @@ enum EscapeDriver {
             "setns": 308, "unshare": 272, "clone": 56, "bpf": 321, "perf_event_open": 298, "userfaultfd": 323,
             "add_key": 248, "keyctl": 250, "name_to_handle_at": 303, "open_by_handle_at": 304, "finit_module": 313,
             "kexec_load": 246, "reboot": 169, "swapon": 167, "settimeofday": 164, "iopl": 172, "personality": 135,
-            "syslog": 103, "fanotify_init": 300, "shmat": 30, "sethostname": 170,
+            "syslog": 103, "fanotify_init": 300, "shmat": 30, "sethostname": 170, "clock_settime": 227,
         } if x86 else {
             "ptrace": 117, "process_vm_readv": 270, "mount": 40, "umount2": 39, "pivot_root": 41, "chroot": 51,
             "setns": 268, "unshare": 97, "clone": 220, "bpf": 280, "perf_event_open": 241, "userfaultfd": 282,
             "add_key": 217, "keyctl": 219, "name_to_handle_at": 264, "open_by_handle_at": 265, "finit_module": 273,
             "kexec_load": 104, "reboot": 142, "swapon": 224, "settimeofday": 170, "personality": 92,
-            "syslog": 116, "fanotify_init": 262, "shmat": 196, "sethostname": 161,
+            "syslog": 116, "fanotify_init": 262, "shmat": 196, "sethostname": 161, "clock_settime": 112,
         })}
         def fail(number):
             raise OSError(number, os.strerror(number))

@@ -46,6 +46,7 @@ final class EscapeTarget: Sendable {
             with open(name, "w") as file: file.write(content)
             os.chmod(name, 0o600)
         os.mkdir("environment")
+        os.chmod("environment", 0o755)
         with open("environment/module.py", "w") as file: file.write("pass")
         held = open("secret")
         shared = f"berth-escape-{os.getpid()}"

@@ -16,9 +16,10 @@ import Testing
 
     /// Runs `body` with a target on the host and a sandbox that belongs to somebody else.
     private func withTarget(
-        _ isolation: Isolation, _ body: (Engine, EscapeTarget, [String: String]) async throws -> Void
+        _ isolation: Isolation, identities: IdentityOffer = Machine.identities,
+        _ body: (Engine, EscapeTarget, [String: String]) async throws -> Void
     ) async throws {
-        try await withEngine(isolation) { engine in
+        try await withEngine(isolation, identities: { identities }) { engine in
             _ = try await engine.provider.list()
             let folder = engine.folder + ".host"
             try makeFolder(folder, mode: 0o755)
@@ -33,11 +34,26 @@ import Testing
     }
 
     @Test(arguments: Machine.rungs)
-    func everyAttemptFails(_ isolation: Isolation) async throws {
+    func everyAttemptFails(_ isolation: Isolation) async throws { try await expectAllToFail(isolation) }
+
+    @Test(needsIdentities) func everyAttemptOfRootInsideFails() async throws {
+        try await expectAllToFail(.namespaces, asRoot: true)
+    }
+
+    @Test(needsNamespaces) func everyAttemptFailsWithOneUser() async throws {
+        try await expectAllToFail(.namespaces, identities: .refused)
+    }
+
+    private func expectAllToFail(
+        _ isolation: Isolation, asRoot: Bool = false, identities: IdentityOffer = Machine.identities
+    ) async throws {
         let version = berth_landlock_abi()
-        let attempts = EscapeAttempt.all.filter { $0.isStopped(by: isolation, landlock: version) }
+        let attempts = EscapeAttempt.all.filter {
+            $0.isStopped(by: isolation, landlock: version) && !(asRoot && $0.allowsRoot)
+                && !(identities.grant == nil && $0.needsIdentities)
+        }
         if isolation != .process { #expect(attempts.count >= Self.minimum) }
-        try await withTarget(isolation) { engine, target, facts in
+        try await withTarget(isolation, identities: identities) { engine, target, facts in
             let environment = target.facts["environment"] ?? ""
             let mount = SandboxSpecification.Mount(source: environment, target: "/opt/env")
             let sandbox = try await engine.sandbox([mount])
@@ -45,9 +61,9 @@ import Testing
             facts["environment"] = sandbox.path(of: mount)
             let job = "\(sandbox.appFolder)/escape.json"
             try await sandbox.write(EscapeDriver.job(attempts, facts: facts), to: job, executable: false)
+            let command = ["/usr/bin/python3", "-I", "-S", "-c", EscapeDriver.script, job]
             let driver = try await sandbox.start(
-                ProcessSpecification(
-                    tag: "escape", command: ["/usr/bin/python3", "-I", "-S", "-c", EscapeDriver.script, job]))
+                ProcessSpecification(tag: "escape", command: (asRoot ? ["sudo", "-n"] : []) + command))
             let output = try await output(of: driver)
             #expect(output.status == .exited(code: 0), "\(output.stderr)")
             let outcomes = try EscapeDriver.outcomes(output.stdout)
