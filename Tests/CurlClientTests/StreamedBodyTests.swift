@@ -63,24 +63,26 @@ struct StreamedBodyTests {
     }
 
     @Test func halfABodyIsNeverTakenForAWholeOne() async throws {
-        let whole = Locked<Bool?>(nil)
+        let (begun, begin) = AsyncStream<Void>.makeStream()
+        let (whole, judge) = AsyncStream<Bool>.makeStream()
         let server = try ScriptedHTTPServer { connection in
-            guard connection.readRequest() != nil else { return }
-            let body = connection.readChunks()
-            whole.withLock { $0 = body != nil }
+            guard connection.readRequest() != nil else { return judge.finish() }
+            begin.yield()
+            judge.yield(connection.readChunks() != nil)
         }
+        defer { server.close() }
         let failure = await #expect(throws: BerthError.self) {
             try await client.send(
                 request(
                     server,
                     .stream { writer in
                         try await writer.write(Array("half".utf8))
+                        for await _ in begun { break }
                         throw BerthError(.usage, "no more")
                     }))
         }
         #expect(failure?.code == .usage)
-        server.close()
-        #expect(whole.withLock { $0 } == false)
+        #expect(await whole.first { _ in true } == false)
     }
 
     @Test func answerBeforeTheEndOfTheBodyEndsTheWriting() async throws {
