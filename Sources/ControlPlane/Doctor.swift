@@ -67,7 +67,7 @@ public struct Doctor: Sendable {
         defer { client.close() }
         let reports = await LocalEngine(agent: configuration.agent, client: client).probe()
         // Strongest first, so that the first one that works is what sandboxes get.
-        let used = configuration.isolation ?? reports.first { $0.works }?.isolation
+        let used = configuration.isolation ?? reports.first { $0.works && !$0.isolation.isOnRequest }?.isolation
         return reports.map { report in
             let isBare = report.isolation == .process && used == .process
             let weak = report.works ? isBare : report.isolation != .process

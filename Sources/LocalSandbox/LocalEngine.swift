@@ -49,6 +49,14 @@ public struct LocalEngine: Sendable {
                     milliseconds: nil)
             }
         }
+        if isolation == .gvisor {
+            let trial = GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: GvisorCommand.find())
+            guard trial.works else {
+                return RungReport(
+                    isolation: isolation, works: false, detail: trial.detail, suggestion: trial.suggestion,
+                    milliseconds: nil)
+            }
+        }
         if isolation == .landlock {
             let trial = LandlockTrial.cached(agent)
             guard trial.works else {
@@ -79,6 +87,9 @@ public struct LocalEngine: Sendable {
 
     private static func detail(_ isolation: Isolation) -> String {
         switch isolation {
+        case .gvisor:
+            GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: GvisorCommand.find()).detail
+                + " in own namespaces; slower, and only for manifests that demand it"
         case .namespaces: "own namespaces and network, no capabilities, system calls filtered"
         case .landlock:
             "a plain process, but \(LandlockTrial.coverage()) of the host are out of reach; no capabilities, system calls "

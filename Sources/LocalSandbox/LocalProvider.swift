@@ -26,10 +26,11 @@ public final class LocalProvider: SandboxProvider {
     let client: CurlClient
     let announce: @Sendable (String) -> Void
     let bubblewrap: String?
+    let runsc: String?
     let disks = DiskWatch()
     /// What holds the limits of sandboxes of an isolation; may try it out, and so take its time.
     let enforcement: @Sendable (Isolation) -> LimitEnforcement
-    private let wanted: Isolation?
+    let wanted: Isolation?
     private let shared = Locked(Shared())
 
     /// What several calls work on.
@@ -68,20 +69,22 @@ public final class LocalProvider: SandboxProvider {
     init(
         folder: String, agent: String, isolation: Isolation?, client: CurlClient,
         announce: @escaping @Sendable (String) -> Void, bubblewrap: String?,
-        enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached
+        enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached,
+        runsc: String? = GvisorCommand.find()
     ) {
         self.folder = folder.count > 1 && folder.hasSuffix("/") ? String(folder.dropLast()) : folder
         self.agent = agent
         self.client = client
         self.announce = announce
         self.bubblewrap = bubblewrap
+        self.runsc = runsc
         self.enforcement = enforcement
         wanted = isolation
     }
 
-    /// What was seen working; under `process` mounts are the host's own paths, which nothing protects.
-    public func capabilities() async throws -> SandboxCapabilities {
-        let isolation = try await chosenIsolation()
+    /// What was seen working and is enough; under `process` mounts are the host's own paths, which nothing protects.
+    public func capabilities(demanding minimum: Isolation?) async throws -> SandboxCapabilities {
+        let isolation = try await isolation(for: minimum)
         let enforced = try await Blocking.run { self.enforcement(isolation).enforced }
         return SandboxCapabilities(
             isolation: isolation, mounts: true, ownNetwork: !isolation.sharesHost, enforced: enforced)
@@ -226,7 +229,7 @@ extension LocalProvider {
     static func process(of state: SandboxState, _ folder: SandboxFolder) -> ProcessIdentity? {
         guard state.boot == ProcessTable.boot else { return nil }
         if let process = state.process { return ProcessTable.isAlive(process) ? process : nil }
-        if state.isolation == .namespaces {
+        if !state.isolation.sharesHost {
             return folder.reportedInit().flatMap { ProcessTable.isAlive($0) ? $0 : nil }
         }
         // The agent leads its session; what it started belongs to other ones or came later.

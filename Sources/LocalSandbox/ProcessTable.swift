@@ -51,10 +51,18 @@ enum ProcessTable {
 
     /// Whether the process was started for the sandbox `id`.
     static func isMarked(_ pid: Int32, id: String) -> Bool {
-        guard let environment = read("/proc/\(pid)/environ"), !environment.isEmpty else { return false }
+        guard let environment = read("/proc/\(pid)/environ") else { return false }
+        if environment.isEmpty { return isMarkedByArgument(pid, id: id) }
         let wanted = [0] + Array("\(marker)=\(id)".utf8) + [0]
         let whole = [0] + environment + [0]
         return berth_contains(whole, whole.count, wanted, wanted.count) == 1
+    }
+
+    /// gVisor's processes drop their variables; they name a folder after the marker instead.
+    private static func isMarkedByArgument(_ pid: Int32, id: String) -> Bool {
+        guard let arguments = read("/proc/\(pid)/cmdline"), !arguments.isEmpty else { return false }
+        let wanted = Array("/\(marker)=\(id)".utf8) + [0]
+        return berth_contains(arguments, arguments.count, wanted, wanted.count) == 1
     }
 
     /// All rows, by process id.

@@ -30,7 +30,7 @@ struct RolloutRunner: Sendable {
     func run(_ rollout: RolloutRecord, _ revision: RevisionRecord) async throws -> Promotion? {
         var snapshot = try Snapshot(revision)
         // Before packages are installed for a sandbox that nobody wants.
-        try await workshop.provider.capabilities().isolation.require(snapshot.manifest.isolation)
+        _ = try await workshop.provider.capabilities(demanding: snapshot.manifest.isolation)
         let environment = try await prepare(&snapshot, rollout)
         let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
         let output = launcher.makeOutput()
@@ -132,7 +132,7 @@ struct RolloutRunner: Sendable {
     private static func notice(of sandbox: any Sandbox) -> String? {
         let way = "`berth doctor` says what this machine can do"
         switch sandbox.isolation {
-        case .namespaces: return nil
+        case .namespaces, .gvisor: return nil
         case .landlock:
             return "no namespaces: the app runs as a process behind Landlock on port \(sandbox.port); \(way)"
         case .process: return "no isolation: the app runs as a plain process on port \(sandbox.port); \(way)"

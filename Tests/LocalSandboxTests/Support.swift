@@ -23,12 +23,19 @@ enum Machine {
     /// The rungs that can be tested here.
     static let rungs: [Isolation] =
         [.process] + (confinement?.works == true ? [.landlock] : []) + (trial.works ? [.namespaces] : [])
+    /// Those and gVisor where it runs, for what has to hold on every rung; it takes a second for each sandbox.
+    static let everyRung = rungs + (gvisor.works && hasAgent ? [.gvisor] : [])
+    /// `BERTH_TEST_RUNSC` names another runsc than the installed one.
+    static let runsc = ProcessInfo.processInfo.environment["BERTH_TEST_RUNSC"] ?? GvisorCommand.find()
+    static let gvisor = GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: runsc)
     static let confinement = agent.map { LandlockTrial.cached($0) }
 }
 
 /// Skips what needs namespaces, with the reason that the trial found.
 let needsNamespaces = ConditionTrait.enabled(
     if: Machine.trial.works && Machine.hasAgent, "needs berth-agent and namespaces: \(Machine.trial.detail)")
+let needsGvisor = ConditionTrait.enabled(
+    if: Machine.gvisor.works && Machine.hasAgent, "needs berth-agent and gVisor: \(Machine.gvisor.detail)")
 let needsAgent = ConditionTrait.enabled(if: Machine.hasAgent, "berth-agent is not built")
 let needsPython = ConditionTrait.enabled(if: Machine.hasPython, "needs /usr/bin/python3")
 
@@ -47,7 +54,7 @@ struct Engine: Sendable {
         self.client = client
         provider = LocalProvider(
             folder: folder, agent: agent, isolation: isolation, client: client, announce: { _ in },
-            bubblewrap: bubblewrap, enforcement: enforcement)
+            bubblewrap: bubblewrap, enforcement: enforcement, runsc: Machine.runsc)
     }
 
     /// A second provider on the same folder, as a restarted control plane has.

@@ -52,6 +52,12 @@ int berth_accept(int listener);
 /// Listens on a port of 127.0.0.1, non-blocking; port 0 is one of the system's choice.
 int berth_tcp_listen(int port);
 
+/// Listens on a unix socket that it makes, non-blocking.
+int berth_unix_listen_path(const char *path, int backlog);
+
+/// Writes one byte to an inherited descriptor, and puts /dev/null in its place.
+int berth_readiness_tell(int fd);
+
 /// Begins a non-blocking connection to a port of 127.0.0.1, or of ::1, with TCP_NODELAY.
 int berth_tcp_connect_begin(int port, int ipv6);
 
