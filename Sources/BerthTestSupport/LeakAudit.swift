@@ -46,7 +46,8 @@ public struct LeakAudit: Sendable {
             let markers = Set(sandboxes.map { Array("BERTH_SANDBOX=\($0)".utf8) })
             let isMarked = environment.contains { markers.contains(Array($0)) }
             let isNamed = sandboxes.contains { command.contains("BERTH_SANDBOX=\($0)") }
-            guard isMarked || isNamed || command.contains(root) || (link("/proc/\(pid)/cwd") ?? "").hasPrefix(root) else {
+            guard isMarked || isNamed || command.contains(root) || (link("/proc/\(pid)/cwd") ?? "").hasPrefix(root)
+            else {
                 return nil
             }
             return "process \(pid): \(command.prefix(120))"

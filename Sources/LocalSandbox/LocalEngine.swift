@@ -50,7 +50,7 @@ public struct LocalEngine: Sendable {
             }
         }
         if isolation == .gvisor {
-            let trial = GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: GvisorCommand.find())
+            let trial = Self.gvisor
             guard trial.works else {
                 return RungReport(
                     isolation: isolation, works: false, detail: trial.detail, suggestion: trial.suggestion,
@@ -76,7 +76,8 @@ public struct LocalEngine: Sendable {
             let duration = ContinuousClock.now - start
             try await provider.destroy(id)
             return RungReport(
-                isolation: isolation, works: true, detail: Self.detail(isolation), suggestion: nil,
+                isolation: isolation, works: true, detail: Self.detail(isolation),
+                suggestion: isolation == .gvisor ? Self.gvisor.suggestion : nil,
                 milliseconds: duration / .milliseconds(1))
         } catch {
             return RungReport(
@@ -85,11 +86,14 @@ public struct LocalEngine: Sendable {
         }
     }
 
+    private static var gvisor: GvisorTrial {
+        GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: GvisorCommand.find())
+    }
+
     private static func detail(_ isolation: Isolation) -> String {
         switch isolation {
         case .gvisor:
-            GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: GvisorCommand.find()).detail
-                + " in own namespaces; slower, and only for manifests that demand it"
+            "\(gvisor.detail), in own namespaces; slower, and only for manifests that demand it"
         case .namespaces: "own namespaces and network, no capabilities, system calls filtered"
         case .landlock:
             "a plain process, but \(LandlockTrial.coverage()) of the host are out of reach; no capabilities, system calls "

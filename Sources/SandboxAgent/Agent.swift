@@ -37,6 +37,10 @@ public final class Agent {
     /// - Returns: the exit code of the process.
     public static func run(_ given: AgentOptions) -> Int32 {
         var options = given
+        if options.isInit, case let error = berth_init_stay(), error < 0 {
+            complain("cannot stay as init: errno \(-error)")
+            return 1
+        }
         if let path = options.listenPath {
             options.listener = berth_unix_listen_path(path, listenBacklog)
             guard options.listener >= 0 else {

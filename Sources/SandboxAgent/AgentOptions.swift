@@ -6,6 +6,8 @@ public struct AgentOptions: Sendable, Equatable {
     public var listenPath: String?
     /// Who is told by one byte, once, that the socket is there.
     public var readiness: Int32?
+    /// Whether it is the first process in here, and so has to collect those who lose their parents.
+    public var isInit = false
     /// Whether a connection to a port in here is passed on as bytes, where no descriptor can leave.
     public var relaysPorts = false
     /// The home folder: where relative paths begin, and `HOME`.
@@ -76,8 +78,8 @@ public struct AgentOptions: Sendable, Equatable {
                 options.allowsHostPaths = true
                 continue
             }
-            if name == "--relay-ports" {
-                options.relaysPorts = true
+            if name == "--relay-ports" || name == "--init" {
+                if name == "--init" { options.isInit = true } else { options.relaysPorts = true }
                 continue
             }
             guard let value = rest.popFirst() else { return .wrong("\(name) has no value") }

@@ -176,7 +176,8 @@ import Testing
             let names = checks.map(\.name)
             #expect(
                 names == [
-                    "home", "isolation gvisor", "isolation namespaces", "isolation landlock", "isolation process", "uv", "python",
+                    "home", "isolation gvisor", "isolation namespaces", "isolation landlock", "isolation process", "uv",
+                    "python",
                     "templates",
                 ])
             for check in checks { #expect(text.stdout.contains("\(check.name): \(check.finding)")) }

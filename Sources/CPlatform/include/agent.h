@@ -10,6 +10,11 @@
 /// Ignores SIGPIPE, blocks SIGCHLD, SIGTERM, SIGINT and SIGHUP, and answers a descriptor that delivers them.
 int berth_signals_open(void);
 
+/// Goes on in a child, while this process collects whoever has lost its parent and ends as the child does.
+///
+/// For a first process in its pid namespace, before it has threads or descriptors that must not be shared.
+int berth_init_stay(void);
+
 /// The next signal from such a descriptor; 0 when none waits.
 int berth_signals_next(int fd);
 

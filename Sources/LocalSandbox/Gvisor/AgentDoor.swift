@@ -36,15 +36,8 @@ final class AgentDoor: Sendable {
     ///
     /// - Throws: `sandbox` when it ended before, `timeout` when it takes longer than `limit`.
     func open(limit: Duration) async throws {
-        let reading = reading
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await ExitWatch.wait(reading) }
-            group.addTask {
-                try await Task.sleep(for: limit)
-                throw BerthError(.timeout, "the agent does not listen within \(limit)")
-            }
-            defer { group.cancelAll() }
-            try await group.next()
+        guard try await ExitWatch.wait(reading, limit: limit) else {
+            throw BerthError(.timeout, "the agent does not listen within \(limit)")
         }
         var word: UInt8 = 0
         guard read(reading.number, &word, 1) == 1 else { throw BerthError(.sandbox, "the launcher ended") }

@@ -83,7 +83,7 @@ struct GvisorCommand: Sendable {
         var resources = [
             OCIConfiguration.ResourceLimit("RLIMIT_CORE", 0),
             OCIConfiguration.ResourceLimit(
-                "RLIMIT_NPROC", Int64(limits.processes ?? SandboxGroup.defaultProcesses))
+                "RLIMIT_NPROC", Int64(limits.processes ?? SandboxGroup.defaultProcesses)),
         ]
         if let files = limits.openFiles { resources.append(.init("RLIMIT_NOFILE", Int64(files))) }
         if let disk = limits.disk { resources.append(.init("RLIMIT_FSIZE", disk)) }
@@ -97,13 +97,13 @@ struct GvisorCommand: Sendable {
 
     // MARK: trials
 
-    /// The same walls around /bin/true.
+    /// The same walls around ls(1), which asks more of a kernel than true(1) does.
     func trial() -> [String] { walls() + run(Self.trialName, []) }
 
     /// The configuration that goes with a trial.
     static func trialConfiguration() -> OCIConfiguration {
         OCIConfiguration(
-            process: OCIConfiguration.Process(args: ["/bin/true"], env: [], cwd: "/"),
+            process: OCIConfiguration.Process(args: ["/bin/ls", "/"], env: [], cwd: "/"),
             root: OCIConfiguration.Root(path: Place.root), hostname: trialName, mounts: scratch())
     }
 
@@ -119,7 +119,8 @@ struct GvisorCommand: Sendable {
         var arguments = [
             bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
             "--unshare-cgroup-try", "--uid", "0", "--gid", "0", "--cap-add", "ALL", "--new-session", "--clearenv",
-            "--setenv", "PATH", "/nonexistent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", runsc, Place.program, "--ro-bind-data", "\(Self.configurationNumber)",
+            "--setenv", "PATH", "/nonexistent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind",
+            runsc, Place.program, "--ro-bind-data", "\(Self.configurationNumber)",
             "\(Place.bundle)/config.json", "--chdir", "/",
         ]
         arguments += readOnly("/usr", "/usr")
@@ -140,7 +141,8 @@ struct GvisorCommand: Sendable {
     /// The folder of its state carries the marker, since its processes drop their variables but not their arguments.
     private func run(_ name: String, _ options: [String]) -> [String] {
         [
-            "--", Place.program, "--root", "/tmp/\(ProcessTable.marker)=\(name)", "--rootless", "--network", "none", "--platform", platform,
+            "--", Place.program, "--root", "/tmp/\(ProcessTable.marker)=\(name)", "--rootless", "--network", "none",
+            "--platform", platform,
             "--host-uds", "all", "--ignore-cgroups", "--overlay2", "none",
         ] + options + ["run", "--bundle", Place.bundle, name]
     }

@@ -2,7 +2,7 @@ import CPlatform
 import DeploymentCore
 import Glibc
 
-/// Whether gVisor runs here, and on which platform, found by running /bin/true in it.
+/// Whether gVisor runs here, and on which platform, found by running a program in it.
 struct GvisorTrial: Sendable {
     /// The longest that one trial may take.
     static let timeout = Duration.seconds(10)
@@ -43,19 +43,34 @@ struct GvisorTrial: Sendable {
         var failures: [String] = []
         for platform in GvisorCommand.platforms {
             let command = GvisorCommand(bubblewrap: bubblewrap, runsc: runsc, platform: platform)
-            guard let failure = failure(of: command) else {
+            switch outcome(of: command) {
+            case .works:
                 return GvisorTrial(
                     platform: platform, detail: "a kernel of its own, gVisor on \(platform)", suggestion: nil)
+            case .isOld:
+                return GvisorTrial(
+                    platform: platform,
+                    detail:
+                        "a kernel of its own, gVisor on \(platform), of an old version: ls and stat fail inside, Ctrl-C is a character",
+                    suggestion: "install a newer runsc, such as that of Debian's backports")
+            case .fails(let reason): failures.append("\(platform): \(reason)")
             }
-            failures.append("\(platform): \(failure)")
         }
         let text = failures.joined(separator: "; ")
         return GvisorTrial(
             platform: nil, detail: "gVisor does not run here: \(text)", suggestion: NamespaceTrial.suggestion(text))
     }
 
-    /// Why a program does not run in gVisor; nil when it does.
-    private static func failure(of command: GvisorCommand) -> String? {
+    private enum Outcome {
+        case works
+        /// Programs run, but a call that the system's own ls(1) makes is not understood (statx(2) with
+        /// AT_NO_AUTOMOUNT, until 2023).
+        case isOld
+        case fails(String)
+    }
+
+    /// What a program of the system finds in gVisor.
+    private static func outcome(of command: GvisorCommand) -> Outcome {
         do {
             let output = Descriptor(
                 try check(berth_memory_file("berth-trial"), "no memory file for gVisor's output"))
@@ -69,13 +84,14 @@ struct GvisorTrial: Sendable {
             guard let status else {
                 child.kill()
                 _ = child.wait(limit: timeout)
-                return "no end within \(timeout)"
+                return .fails("no end within \(timeout)")
             }
-            if status == .exited(code: 0) { return nil }
+            if status == .exited(code: 0) { return .works }
             let text = NamespaceTrial.text(output)
-            return text.isEmpty ? "\(status)" : text
+            if status == .exited(code: 2), text.contains("ls: ") { return .isOld }
+            return .fails(text.isEmpty ? "\(status)" : text)
         } catch {
-            return "\(error)"
+            return .fails("\(error)")
         }
     }
 

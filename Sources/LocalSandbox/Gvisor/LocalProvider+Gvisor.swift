@@ -75,6 +75,7 @@ extension LocalProvider {
         let home = BubblewrapCommand.home
         return [
             "--listen-path", GvisorCommand.door, "--ready-fd", "\(GvisorCommand.readinessNumber)", "--relay-ports",
+            "--init",
             "--home", home, "--workdir", "\(home)/app", "--user", "user", "--env", "\(ProcessTable.marker)=\(id)",
         ]
     }

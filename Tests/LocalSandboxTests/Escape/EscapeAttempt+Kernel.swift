@@ -85,7 +85,8 @@ extension EscapeAttempt {
                 if pid == 0: os._exit(0)
                 """),
         .init(
-            name: "make a user namespace by clone3", stoppedBy: .filtering.onHostKernel, control: .outside, isRare: true,
+            name: "make a user namespace by clone3", stoppedBy: .filtering.onHostKernel, control: .outside,
+            isRare: true,
             program: """
                 arguments = (ctypes.c_uint64 * 11)(0x10000000, 0, 0, 0, signal.SIGCHLD)
                 pid = call("clone3", arguments, ctypes.sizeof(arguments))
@@ -162,7 +163,8 @@ extension EscapeAttempt {
             name: "switch off address randomisation", stoppedBy: .filtering, control: .outside, isRare: true,
             program: "call('personality', 0x40000)"),
         .init(
-            name: "read the kernel's log by its call", stoppedBy: .filtering.onHostKernel, control: .outsideAsRoot, isRare: true,
+            name: "read the kernel's log by its call", stoppedBy: .filtering.onHostKernel, control: .outsideAsRoot,
+            isRare: true,
             program: "call('syslog', 3, ctypes.create_string_buffer(64), 64)"),
         .init(
             name: "watch the file system", stoppedBy: .filtering, control: .outside, isRare: true,

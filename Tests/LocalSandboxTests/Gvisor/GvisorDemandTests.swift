@@ -93,7 +93,8 @@ import Testing
             folder: folder, agent: "/agent", agentArguments: ["--relay-ports"], hostname: "demo",
             environment: ["HOME": "/home/user"],
             mounts: [
-                .init(source: "/data/model", target: "/home/user/app/model"), .init(source: "/data/env", target: "/opt/env"),
+                .init(source: "/data/model", target: "/home/user/app/model"),
+                .init(source: "/data/env", target: "/opt/env"),
             ], limits: SandboxLimits(disk: 5, openFiles: 64))
         let json = try JSONValue(parsing: try GvisorCommand.configuration(inhabitant).encoded())
         let process = try #require(json["process"])
