@@ -185,6 +185,17 @@ import Testing
         }
     }
 
+    @Test func orphansThatEndAreCollected() async throws {
+        try await withEngine(.gvisor) { engine in
+            let sandbox = try await engine.sandbox()
+            let script = """
+                (sleep 0 & echo $! > orphan)
+                while [ -e /proc/$(cat orphan) ]; do :; done; echo collected
+                """
+            #expect(try await sandbox.shell(script).stdout == "collected\n")
+        }
+    }
+
     @Test func listenersAreToldWithTheirOwners() async throws {
         try await withEngine(.gvisor) { engine in
             let sandbox = try await engine.sandbox()
