@@ -47,7 +47,9 @@ public struct LeakAudit: Sendable {
             let command = String(decoding: arguments.map { $0 == 0 ? 32 : $0 }, as: UTF8.self)
             let markers = Set(sandboxes.map { Array("BERTH_SANDBOX=\($0)".utf8) })
             let isMarked = environment.contains { markers.contains(Array($0)) }
-            guard isMarked || command.contains(root) || (link("/proc/\(pid)/cwd") ?? "").hasPrefix(root) else {
+            let isNamed = sandboxes.contains { command.contains("BERTH_SANDBOX=\($0)") }
+            guard isMarked || isNamed || command.contains(root) || (link("/proc/\(pid)/cwd") ?? "").hasPrefix(root)
+            else {
                 return nil
             }
             return "process \(pid): \(command.prefix(120))"

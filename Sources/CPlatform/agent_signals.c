@@ -42,6 +42,18 @@ int berth_signals_next(int fd) {
     return count < 0 && errno != EAGAIN ? -errno : 0;
 }
 
+int berth_init_stay(void) {
+    pid_t child = fork();
+    if (child < 0) return -errno;
+    if (child == 0) return 0;
+    for (;;) {
+        int status;
+        pid_t ended = waitpid(-1, &status, 0);
+        if (ended == child) _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+        if (ended < 0 && errno != EINTR) _exit(1);
+    }
+}
+
 int berth_child_ended(pid_t pid, int *code, int *signalled) {
     siginfo_t info = {0};
     int result;

@@ -76,6 +76,43 @@ int berth_tcp_listen(int port) {
     return fd;
 }
 
+static int unix_address(struct sockaddr_un *address, const char *path) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    size_t length = strlen(path);
+    if (length >= sizeof address->sun_path) return -ENAMETOOLONG;
+    memcpy(address->sun_path, path, length + 1);
+    return 0;
+}
+
+int berth_unix_listen_path(const char *path, int backlog) {
+    struct sockaddr_un address;
+    int error = unix_address(&address, path);
+    if (error) return error;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -errno;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, backlog) < 0) {
+        error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int berth_readiness_tell(int fd) {
+    char word = 1;
+    ssize_t written;
+    do written = write(fd, &word, 1);
+    while (written < 0 && errno == EINTR);
+    int error = written == 1 ? 0 : -errno;
+    // The number stays taken, since it may be that of the standard input.
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (nothing < 0) return error ? error : -errno;
+    if (dup2(nothing, fd) < 0 && !error) error = -errno;
+    close(nothing);
+    return error;
+}
+
 static int begin(int fd, const struct sockaddr *address, socklen_t size) {
     if (fd < 0) return -errno;
     if (connect(fd, address, size) < 0 && errno != EINPROGRESS) {
@@ -101,10 +138,9 @@ int berth_tcp_connect_begin(int port, int ipv6) {
 }
 
 int berth_unix_connect_begin(const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = strlen(path);
-    if (length >= sizeof address.sun_path) return -ENAMETOOLONG;
-    memcpy(address.sun_path, path, length + 1);
+    struct sockaddr_un address;
+    int error = unix_address(&address, path);
+    if (error) return error;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     return begin(fd, (struct sockaddr *)&address, sizeof address);
 }

@@ -85,7 +85,7 @@ static int take_descriptor(struct msghdr *message, int *found) {
     return broken ? -EPROTO : 0;
 }
 
-static int receive_answer(int socket, long long deadline, int *refused) {
+static int receive_answer(int socket, long long deadline, int wants_descriptor, int *refused) {
     unsigned char bytes[5];
     size_t have = 0;
     int found = -1, error = 0;
@@ -107,7 +107,7 @@ static int receive_answer(int socket, long long deadline, int *refused) {
         if ((error = take_descriptor(&message, &found)) != 0) break;
         have += (size_t)count;
     }
-    if (!error && bytes[0] == 'F' && found >= 0) return found;
+    if (!error && bytes[0] == 'F' && (found >= 0) == wants_descriptor) return wants_descriptor ? found : 0;
     if (found >= 0) close(found);
     if (error) return error;
     if (bytes[0] != '!' || found >= 0) return -EPROTO;
@@ -117,8 +117,7 @@ static int receive_answer(int socket, long long deadline, int *refused) {
     return -EREMOTEIO;
 }
 
-int berth_request_descriptor(int socket, const char *request, size_t length, int milliseconds, int *refused) {
-    long long deadline = now_milliseconds() + milliseconds;
+static int send_request(int socket, const char *request, size_t length, long long deadline) {
     while (length > 0) {
         ssize_t count = send(socket, request, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count >= 0) {
@@ -131,7 +130,19 @@ int berth_request_descriptor(int socket, const char *request, size_t length, int
             return -errno;
         }
     }
-    return receive_answer(socket, deadline, refused);
+    return 0;
+}
+
+int berth_request_descriptor(int socket, const char *request, size_t length, int milliseconds, int *refused) {
+    long long deadline = now_milliseconds() + milliseconds;
+    int error = send_request(socket, request, length, deadline);
+    return error ? error : receive_answer(socket, deadline, 1, refused);
+}
+
+int berth_request_stream(int socket, const char *request, size_t length, int milliseconds, int *refused) {
+    long long deadline = now_milliseconds() + milliseconds;
+    int error = send_request(socket, request, length, deadline);
+    return error ? error : receive_answer(socket, deadline, 0, refused);
 }
 
 static int finish_connect(int fd, long long deadline) {

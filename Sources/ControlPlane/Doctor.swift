@@ -73,7 +73,7 @@ public struct Doctor: Sendable {
 
     /// What sandboxes get; the reports come strongest first.
     private func used(_ reports: [RungReport]) -> Isolation? {
-        configuration.isolation ?? reports.first { $0.works }?.isolation
+        configuration.isolation ?? reports.first { $0.works && !$0.isolation.isOnRequest }?.isolation
     }
 
     private func ids() -> Check {

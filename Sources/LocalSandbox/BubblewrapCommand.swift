@@ -53,7 +53,7 @@ struct BubblewrapCommand: Sendable {
     }
 
     /// What of /etc is shown, since programs look there for certificates, libraries and their own alternatives.
-    private static let configuration = [
+    static let configuration = [
         "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust", "/etc/ca-certificates", "/etc/ld.so.cache",
         "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime",
     ]
@@ -149,7 +149,7 @@ struct BubblewrapCommand: Sendable {
         path.split(separator: ":").map { "\($0)/bwrap" }.first { access($0, X_OK) == 0 }
     }
 
-    private static func linkTarget(_ path: String) -> String? {
+    static func linkTarget(_ path: String) -> String? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink(path, &buffer, buffer.count)
         guard count > 0 else { return nil }

@@ -22,7 +22,8 @@ public final class EmbeddedSandbox: Sandbox {
     let gate: (any EgressGate)?
     private let home: String
     private let lanes: ControlLanes
-    private let root: Descriptor
+    let root: Descriptor
+    let socket: String
 
     init(
         state: SandboxState, folder: SandboxFolder, vitals: Vitals, root: Descriptor, client: CurlClient,
@@ -40,7 +41,7 @@ public final class EmbeddedSandbox: Sandbox {
         appFolder = state.isolation.sharesHost ? folder.app : SandboxSpecification.appFolder
         self.root = root
         // The path stays short through the descriptor, and differs for each sandbox, so that no connection is mixed up.
-        let socket = "\(state.id)/\(SandboxFolder.socketName)"
+        socket = "\(state.id)/\(SandboxFolder.socketName)"
         envd = EnvdClient(
             client: client, baseURL: "http://localhost",
             transport: .unixSocket("/proc/self/fd/\(root.number)/\(socket)"))
@@ -79,6 +80,7 @@ public final class EmbeddedSandbox: Sandbox {
         if isPaused {
             throw BerthError(.unreachable, "the sandbox \(id) is paused", suggestion: "resume it first")
         }
+        if isolation == .gvisor { return try await relayed("\(port)", refusal: PortRefused(port: port)) }
         if isolation == .landlock { return try await connectFromHost(port: port) }
         return try await lanes.connect("\(port)", refusal: PortRefused(port: port))
     }
@@ -90,8 +92,9 @@ public final class EmbeddedSandbox: Sandbox {
         guard path.hasPrefix("/"), !path.contains("\n"), path.utf8.count < 108 else {
             throw BerthError(.sandbox, "\(path) is not a socket's path")
         }
-        return try await lanes.connect(
-            "unix:\(path)", refusal: BerthError(.unreachable, "nobody listens on \(path) in sandbox \(id)"))
+        let refusal = BerthError(.unreachable, "nobody listens on \(path) in sandbox \(id)")
+        if isolation == .gvisor { return try await relayed("unix:\(path)", refusal: refusal) }
+        return try await lanes.connect("unix:\(path)", refusal: refusal)
     }
 
     /// Who listens inside on TCP.

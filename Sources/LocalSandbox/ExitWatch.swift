@@ -34,6 +34,24 @@ enum ExitWatch {
         }
     }
 
+    /// Returns when a descriptor can be read from, or false after `limit`.
+    ///
+    /// - Throws: `CancellationError`.
+    static func wait(_ descriptor: Descriptor, limit: Duration) async throws -> Bool {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await wait(descriptor)
+                return true
+            }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                return false
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? false
+        }
+    }
+
     /// Dispatch sources are thread-safe, but not declared so.
     private struct SourceBox: @unchecked Sendable {
         let source: any DispatchSourceRead

@@ -57,6 +57,14 @@ public struct LocalEngine: Sendable {
                     milliseconds: nil)
             }
         }
+        if isolation == .gvisor {
+            let trial = Self.gvisor
+            guard trial.works else {
+                return RungReport(
+                    isolation: isolation, works: false, detail: trial.detail, suggestion: trial.suggestion,
+                    milliseconds: nil)
+            }
+        }
         if isolation == .landlock {
             let trial = LandlockTrial.cached(agent)
             guard trial.works else {
@@ -76,7 +84,8 @@ public struct LocalEngine: Sendable {
             let duration = ContinuousClock.now - start
             try await provider.destroy(id)
             return RungReport(
-                isolation: isolation, works: true, detail: Self.detail(isolation), suggestion: nil,
+                isolation: isolation, works: true, detail: Self.detail(isolation),
+                suggestion: isolation == .gvisor ? Self.gvisor.suggestion : nil,
                 milliseconds: duration / .milliseconds(1))
         } catch {
             return RungReport(
@@ -85,8 +94,14 @@ public struct LocalEngine: Sendable {
         }
     }
 
+    private static var gvisor: GvisorTrial {
+        GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: GvisorCommand.find())
+    }
+
     private static func detail(_ isolation: Isolation) -> String {
         switch isolation {
+        case .gvisor:
+            "\(gvisor.detail), in own namespaces; slower, and only for manifests that demand it"
         case .namespaces: "own namespaces and network, no capabilities, system calls filtered"
         case .landlock:
             "a plain process, but \(LandlockTrial.coverage()) of the host are out of reach; no capabilities, system calls "

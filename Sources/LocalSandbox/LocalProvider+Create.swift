@@ -20,8 +20,7 @@ extension LocalProvider {
     public func create(_ specification: SandboxSpecification) async throws -> any Sandbox {
         let id = specification.id
         try MountRules.check(specification)
-        let isolation = try await chosenIsolation()
-        try isolation.require(specification.minimumIsolation)
+        let isolation = try await isolation(for: specification.minimumIsolation)
         try network(of: isolation).require(specification.network)
         guard withShared({ $0.busy.insert(id).inserted }) else {
             throw BerthError(.conflict, "the sandbox \(id) is being made already")
@@ -73,14 +72,17 @@ extension LocalProvider {
     private func launch(_ state: SandboxState, _ specification: SandboxSpecification) async throws -> EmbeddedSandbox {
         let folder = sandboxFolder(state.id)
         try Task.checkCancellation()
-        let child = try await Blocking.run { try self.spawn(state, specification) }
+        let door = state.isolation == .gvisor ? try AgentDoor(folder) : nil
+        let child = try await Blocking.run {
+            try door.map { try self.spawnInGvisor(state, specification, door: $0) } ?? self.spawn(state, specification)
+        }
         try await openWay(of: state)
         let sandbox = try sandbox(state)
-        try await waitForAgent(sandbox, child, folder)
+        try await waitForAgent(sandbox, child, folder, door)
         try await Blocking.run {
             var complete = state
             complete.process =
-                state.isolation == .namespaces ? folder.reportedInit() : ProcessTable.entry(child.pid)?.identity
+                state.isolation.sharesHost ? ProcessTable.entry(child.pid)?.identity : folder.reportedInit()
             guard complete.process != nil else {
                 throw BerthError(.sandbox, "the sandbox \(state.id) ended at once: \(folder.launchLog())")
             }
@@ -118,6 +120,7 @@ extension LocalProvider {
                 try check(berth_filter_file(BERTH_FILTER_COMMON), "no filter of system calls for sandbox \(state.id)"))
             descriptors += [(info, BubblewrapCommand.infoNumber), (filter, BubblewrapCommand.filterNumber)]
             child = try spawnInNamespaces(state, specification, descriptors: descriptors, entrance: entrance)
+        case .gvisor: throw BerthError(.internalError, "gVisor is started in its own way")
         case .process, .landlock:
             child = try spawnOnSharedHost(
                 state, specification, environment: Self.environment(state.id, home: folder.home),
@@ -131,6 +134,8 @@ extension LocalProvider {
     /// Sets the limits of the agent, which has started nobody yet.
     func limit(_ state: SandboxState) throws {
         let limits = state.limits ?? SandboxLimits()
+        // The configuration of gVisor holds them; its agent is no process of the host's.
+        guard state.isolation != .gvisor else { return }
         let enforcement = enforcement(state.isolation)
         guard enforcement.needsAgent(limits) else { return }
         guard let agent = SandboxProcesses(folder: sandboxFolder(state.id), state: state).agent else {
@@ -158,11 +163,14 @@ extension LocalProvider {
     }
 
     /// Waits for the agent's first answer and for the launcher's end at once.
-    private func waitForAgent(_ sandbox: EmbeddedSandbox, _ child: Child, _ folder: SandboxFolder) async throws {
+    private func waitForAgent(
+        _ sandbox: EmbeddedSandbox, _ child: Child, _ folder: SandboxFolder, _ door: AgentDoor?
+    ) async throws {
         let watch = try child.watchDescriptor()
         let failure: (any Error)? = await withTaskGroup(of: (any Error)?.self) { group in
             group.addTask {
                 do {
+                    try await door?.open(limit: Self.answerTimeout)
                     try await sandbox.envd.checkHealth(timeout: Self.answerTimeout)
                     return nil
                 } catch {
@@ -190,7 +198,7 @@ extension LocalProvider {
         }
         throw BerthError(
             .sandbox, "the sandbox \(sandbox.id) ended with \(status) before its agent answered: \(log)",
-            suggestion: sandbox.isolation == .namespaces ? NamespaceTrial.suggestion(log) : nil)
+            suggestion: !sandbox.isolation.sharesHost ? NamespaceTrial.suggestion(log) : nil)
     }
 
     /// A port of 127.0.0.1 that is free now and that no other sandbox of ours was given.

@@ -27,13 +27,14 @@ public final class LocalProvider: SandboxProvider {
     let announce: @Sendable (String) -> Void
     let gate: (any EgressGate)?
     let bubblewrap: String?
+    let runsc: String?
     let watches = SandboxWatches()
     /// What holds the limits of sandboxes of an isolation; may try it out, and so take its time.
     let enforcement: @Sendable (Isolation) -> LimitEnforcement
     /// The ids that sandboxes can have; may try them out, and so take its time.
     let identities: @Sendable () -> IdentityOffer
     let register = IdentityRegister.own
-    private let wanted: Isolation?
+    let wanted: Isolation?
     private let shared = Locked(Shared())
 
     /// What several calls work on.
@@ -77,7 +78,7 @@ public final class LocalProvider: SandboxProvider {
         folder: String, agent: String, isolation: Isolation?, client: CurlClient,
         announce: @escaping @Sendable (String) -> Void, gate: (any EgressGate)? = nil, bubblewrap: String?,
         enforcement: @escaping @Sendable (Isolation) -> LimitEnforcement = LimitEnforcement.cached,
-        identities: @escaping @Sendable () -> IdentityOffer
+        identities: @escaping @Sendable () -> IdentityOffer, runsc: String? = GvisorCommand.find()
     ) {
         self.folder = folder.count > 1 && folder.hasSuffix("/") ? String(folder.dropLast()) : folder
         self.agent = agent
@@ -85,14 +86,15 @@ public final class LocalProvider: SandboxProvider {
         self.announce = announce
         self.gate = gate
         self.bubblewrap = bubblewrap
+        self.runsc = runsc
         self.enforcement = enforcement
         self.identities = identities
         wanted = isolation
     }
 
-    /// What was seen working; under `process` mounts are the host's own paths, which nothing protects.
-    public func capabilities() async throws -> SandboxCapabilities {
-        let isolation = try await chosenIsolation()
+    /// What was seen working and is enough; under `process` mounts are the host's own paths, which nothing protects.
+    public func capabilities(demanding minimum: Isolation?) async throws -> SandboxCapabilities {
+        let isolation = try await isolation(for: minimum)
         let (enforced, ownsIdentities) = try await Blocking.run {
             (self.enforcement(isolation).enforced, isolation == .namespaces && self.identities().grant != nil)
         }
@@ -245,7 +247,7 @@ extension LocalProvider {
     static func process(of state: SandboxState, _ folder: SandboxFolder) -> ProcessIdentity? {
         guard state.boot == ProcessTable.boot else { return nil }
         if let process = state.process { return ProcessTable.isAlive(process) ? process : nil }
-        if state.isolation == .namespaces {
+        if !state.isolation.sharesHost {
             return folder.reportedInit().flatMap { ProcessTable.isAlive($0) ? $0 : nil }
         }
         // The agent leads its session; what it started belongs to other ones or came later.

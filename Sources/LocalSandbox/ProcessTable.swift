@@ -51,7 +51,8 @@ enum ProcessTable {
 
     /// Whether the process was started for the sandbox `id`.
     static func isMarked(_ pid: Int32, id: String) -> Bool {
-        guard let words = read("/proc/\(pid)/environ") ?? foreignArguments(pid), !words.isEmpty else { return false }
+        guard let words = read("/proc/\(pid)/environ") ?? foreignArguments(pid) else { return false }
+        if words.isEmpty { return isMarkedByArgument(pid, id: id) }
         let wanted = [0] + Array("\(marker)=\(id)".utf8) + [0]
         let whole = [0] + words + [0]
         return berth_contains(whole, whole.count, wanted, wanted.count) == 1
@@ -65,6 +66,13 @@ enum ProcessTable {
             return nil
         }
         return read("/proc/\(pid)/cmdline")
+    }
+
+    /// gVisor's processes drop their variables; they name a folder after the marker instead.
+    private static func isMarkedByArgument(_ pid: Int32, id: String) -> Bool {
+        guard let arguments = read("/proc/\(pid)/cmdline"), !arguments.isEmpty else { return false }
+        let wanted = Array("/\(marker)=\(id)".utf8) + [0]
+        return berth_contains(arguments, arguments.count, wanted, wanted.count) == 1
     }
 
     /// All rows, by process id.

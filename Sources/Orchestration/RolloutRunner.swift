@@ -30,8 +30,7 @@ struct RolloutRunner: Sendable {
     func run(_ rollout: RolloutRecord, _ revision: RevisionRecord) async throws -> Promotion? {
         var snapshot = try Snapshot(revision)
         // Before packages are installed for a sandbox that nobody wants.
-        let capabilities = try await workshop.provider.capabilities()
-        try capabilities.isolation.require(snapshot.manifest.isolation)
+        let capabilities = try await workshop.provider.capabilities(demanding: snapshot.manifest.isolation)
         try capabilities.network.require(snapshot.manifest.network)
         if snapshot.manifest.sudo ?? false { try capabilities.requireIdentities() }
         let environment = try await prepare(&snapshot, rollout)
@@ -141,7 +140,7 @@ struct RolloutRunner: Sendable {
             (isOpen ? "it reaches whatever this machine reaches; " : "")
             + "`berth doctor` says what this machine can do"
         switch sandbox.isolation {
-        case .namespaces: return nil
+        case .namespaces, .gvisor: return nil
         case .landlock:
             return "no namespaces: the app runs as a process behind Landlock on port \(sandbox.port); \(way)"
         case .process: return "no isolation: the app runs as a plain process on port \(sandbox.port); \(way)"

@@ -8,6 +8,8 @@ public final class Agent {
     public static let version = "0.1.0"
     /// Open connections; the longest idle ones make room.
     static let connectionLimit = 512
+    /// Connections that may wait for a socket that the agent made itself.
+    static let listenBacklog: Int32 = 128
 
     private(set) var options: AgentOptions
     var access = AccessRules()
@@ -19,6 +21,7 @@ public final class Agent {
     private var egress: EgressBridge?
     private var sudo: SudoService?
     private var connections: [ObjectIdentifier: (connection: Connection, number: Int)] = [:]
+    private var relays: [ObjectIdentifier: Relay] = [:]
     private var acceptedCount = 0
     private var isEnding = false
     private var isDone = false
@@ -33,7 +36,19 @@ public final class Agent {
     /// Serves until SIGTERM.
     ///
     /// - Returns: the exit code of the process.
-    public static func run(_ options: AgentOptions) -> Int32 {
+    public static func run(_ given: AgentOptions) -> Int32 {
+        var options = given
+        if options.isInit, case let error = berth_init_stay(), error < 0 {
+            complain("cannot stay as init: errno \(-error)")
+            return 1
+        }
+        if let path = options.listenPath {
+            options.listener = berth_unix_listen_path(path, listenBacklog)
+            guard options.listener >= 0 else {
+                complain("cannot listen on \(path): errno \(-options.listener)")
+                return 1
+            }
+        }
         let signals = berth_signals_open()
         let prepared = berth_fd_prepare(options.listener)
         guard signals >= 0, prepared == 0 else {
@@ -62,6 +77,10 @@ public final class Agent {
         if !options.allowsHostPaths { agent.sudo = SudoService(agent: agent) }
         agent.loop.add(agent.listener)
         agent.loop.add(source)
+        if let readiness = options.readiness, case let error = berth_readiness_tell(readiness), error < 0 {
+            complain("cannot tell of its readiness: errno \(-error)")
+            return 1
+        }
         agent.loop.run { !agent.isDone }
         return 0
     }
@@ -86,6 +105,17 @@ public final class Agent {
     private func closeOldestIdle() {
         connections.values.filter(\.connection.isIdle).min { $0.number < $1.number }?.connection.close()
     }
+
+    /// Passes bytes on between two connected sockets, which are the relay's from now on, until both have ended.
+    func relay(_ first: Int32, _ second: Int32) {
+        let relay = Relay(first, second, loop: loop, idleLimit: nil) { [unowned self] in
+            relays[ObjectIdentifier($0)] = nil
+        }
+        relays[ObjectIdentifier(relay)] = relay
+    }
+
+    /// Whether one more connection can be passed on.
+    var canRelay: Bool { relays.count < Self.connectionLimit }
 
     func forget(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
 

@@ -1,7 +1,15 @@
 /// How the agent was started.
 public struct AgentOptions: Sendable, Equatable {
-    /// The listening unix socket, inherited.
+    /// The listening unix socket, inherited; -1 when the agent makes it itself.
     public var listener: Int32
+    /// Where the agent makes its socket, when none can be inherited.
+    public var listenPath: String?
+    /// Who is told by one byte, once, that the socket is there.
+    public var readiness: Int32?
+    /// Whether it is the first process in here, and so has to collect those who lose their parents.
+    public var isInit = false
+    /// Whether a connection to a port in here is passed on as bytes, where no descriptor can leave.
+    public var relaysPorts = false
     /// The home folder: where relative paths begin, and `HOME`.
     public var home: String
     /// The default working directory of processes.
@@ -93,6 +101,8 @@ public struct AgentOptions: Sendable, Equatable {
         case "--allow-host-paths": allowsHostPaths = true
         case "--identities": account = .user("", home: "")
         case "--sudo": allowsSudo = true
+        case "--relay-ports": relaysPorts = true
+        case "--init": isInit = true
         default: return false
         }
         return true
@@ -111,6 +121,10 @@ public struct AgentOptions: Sendable, Equatable {
         for (name, value) in values {
             switch name {
             case "--listen-fd": listener = Int32(value) ?? -1
+            case "--listen-path": listenPath = value
+            case "--ready-fd":
+                guard let number = Int32(value), number >= 0 else { return .wrong("\(name) needs a descriptor") }
+                readiness = number
             case "--home": home = value
             case "--workdir": workingDirectory = value
             case "--user": user = value
@@ -122,7 +136,9 @@ public struct AgentOptions: Sendable, Equatable {
             default: return .wrong("unknown option \(name)")
             }
         }
-        guard listener >= 0 else { return .wrong("--listen-fd needs the number of a descriptor") }
+        guard listenPath?.hasPrefix("/") ?? (listener >= 0) else {
+            return .wrong("--listen-fd needs the number of a descriptor, or --listen-path an absolute path")
+        }
         guard home.hasPrefix("/") else { return .wrong("--home needs an absolute path") }
         if workingDirectory.isEmpty { workingDirectory = home }
         guard workingDirectory.hasPrefix("/") else { return .wrong("--workdir needs an absolute path") }

@@ -5,8 +5,11 @@ public protocol SandboxProvider: Sendable {
     /// The name as a manifest writes it: `local`, `e2b`, …
     var name: String { get }
 
-    /// What this provider enforces and offers, found by trying it, not by believing it.
-    func capabilities() async throws -> SandboxCapabilities
+    /// What this provider enforces and offers to whom demands this isolation at least, found by trying it, not by
+    /// believing it; nil demands nothing.
+    ///
+    /// - Throws: `sandbox` when it offers less.
+    func capabilities(demanding minimum: Isolation?) async throws -> SandboxCapabilities
 
     /// Creates a sandbox whose agent answers.
     ///
@@ -31,6 +34,11 @@ public protocol SandboxProvider: Sendable {
 
     /// Ends a sandbox and removes everything of it; one that does not exist is no error.
     func destroy(_ id: String) async throws
+}
+
+extension SandboxProvider {
+    /// What it offers to whom demands nothing.
+    public func capabilities() async throws -> SandboxCapabilities { try await capabilities(demanding: nil) }
 }
 
 /// What a provider enforces and offers.

@@ -54,7 +54,7 @@ struct Example: Sendable, CustomTestStringConvertible {
 
 @Suite struct LifecycleTests {
     // Deploy, ask, deploy again under load, roll back, look, destroy.
-    @Test(.timeLimit(.minutes(15)), arguments: Example.all, Isolation.allCases)
+    @Test(.timeLimit(.minutes(15)), arguments: Example.all, Isolation.allCases.filter { !$0.isOnRequest })
     func exampleLivesItsWholeLife(_ example: Example, _ rung: Isolation) async throws {
         try await CLI.with(rung) { cli in
             try cli.copy("manifests", "Examples")
@@ -110,6 +110,12 @@ struct Example: Sendable, CustomTestStringConvertible {
             #expect(try await cli("status", name).stderr.contains("there is no deployment named \(name)"))
             #expect(try digests(of: cli.folder) == before)
         }
+    }
+
+    // gVisor is slow to start, so that one example has to stand for all.
+    @Test(.timeLimit(.minutes(15))) func exampleLivesItsWholeLifeOnGvisor() async throws {
+        let example = try #require(Example.all.first { $0.name == "language" })
+        try await exampleLivesItsWholeLife(example, .gvisor)
     }
 
     @Test(arguments: Machine.outerRungs)

@@ -176,8 +176,10 @@ import Testing
             let names = checks.map(\.name)
             let hasNamespaces = checks.contains { $0.name == "isolation namespaces" && $0.verdict == .good }
             #expect(
-                names == ["home", "isolation namespaces", "isolation landlock", "isolation process"]
-                    + (hasNamespaces ? ["ids"] : []) + ["network", "uv", "python", "installing", "templates"])
+                names
+                    == [
+                        "home", "isolation gvisor", "isolation namespaces", "isolation landlock", "isolation process",
+                    ] + (hasNamespaces ? ["ids"] : []) + ["network", "uv", "python", "installing", "templates"])
             for check in checks { #expect(text.stdout.contains("\(check.name): \(check.finding)")) }
             let broken = try await cli("doctor", environment: ["BERTH_AGENT": "/nonexistent/agent"])
             #expect(broken.status == 12)

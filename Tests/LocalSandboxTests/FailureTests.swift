@@ -45,7 +45,7 @@ private func script(_ text: String, in folder: String) throws -> String {
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func agentThatEndsAtOnceIsReported(_ isolation: Isolation) async throws {
         try await withTemporaryFolder { folder in
             let agent = try script("echo 'agent trouble' >&2; exit 9", in: folder)
@@ -58,7 +58,7 @@ private func script(_ text: String, in folder: String) throws -> String {
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func cancelledCreationLeavesNothing(_ isolation: Isolation) async throws {
         try await withTemporaryFolder { folder in
             let agent = try script("sleep 600 & exec sleep 600", in: folder)
@@ -75,7 +75,7 @@ private func script(_ text: String, in folder: String) throws -> String {
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func creationCancelledBeforeItBeginsLeavesNothing(_ isolation: Isolation) async throws {
         try await withEngine(isolation, agent: "/bin/true") { engine in
             let specification = engine.specification()
@@ -155,8 +155,11 @@ private func script(_ text: String, in folder: String) throws -> String {
         defer { client.close() }
         let engine = LocalEngine(agent: try #require(Machine.agent), client: client)
         let reports = await engine.probe()
-        #expect(reports.map(\.isolation) == [.namespaces, .landlock, .process])
-        #expect(reports.map(\.works) == [Machine.trial.works, Machine.confinement?.works, true], "\(reports)")
+        #expect(reports.map(\.isolation) == [.gvisor, .namespaces, .landlock, .process])
+        let gvisor = GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: GvisorCommand.find())
+        #expect(
+            reports.map(\.works) == [gvisor.works, Machine.trial.works, Machine.confinement?.works, true],
+            "\(reports)")
         for report in reports where report.works { print("rung \(report.isolation): \(report.milliseconds ?? -1) ms") }
     }
 }

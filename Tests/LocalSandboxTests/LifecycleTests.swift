@@ -9,7 +9,7 @@ import Testing
 @testable import LocalSandbox
 
 @Suite(needsAgent) struct LifecycleTests {
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func createdSandboxIsListedUntilDestroyed(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let specification = engine.specification()
@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func takenIdIsAConflictAndLeavesTheFirstAlone(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let specification = engine.specification()
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    @Test(needsPython, arguments: Machine.rungs)
+    @Test(needsPython, arguments: Machine.everyRung)
     func restartedControlPlaneAdoptsProcessesAndTheirOutput(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let id = try await { () async throws -> String in
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func deadSandboxIsListedAndNotAdopted(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func sandboxWhoseStartWasNotWrittenDownIsFoundAndDestroyed(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -97,7 +97,7 @@ import Testing
         }
     }
 
-    @Test(needsPython, arguments: Machine.rungs)
+    @Test(needsPython, arguments: Machine.everyRung)
     func hostileFilesAreRemoved(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let outside = engine.folder + ".outside"
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test(needsPython, arguments: Machine.rungs)
+    @Test(needsPython, arguments: Machine.everyRung)
     func processesThatHideAreEnded(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -141,7 +141,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func twentySandboxesAreMadeAtOnce(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let ports = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -154,7 +154,7 @@ import Testing
                 }
                 return try await group.reduce(into: [Int]()) { $0.append($1) }
             }
-            #expect(Set(ports).count == (isolation == .namespaces ? 1 : 20))
+            #expect(Set(ports).count == (isolation.sharesHost ? 20 : 1))
             #expect(try await engine.provider.list().filter(\.isAlive).count == 20)
         }
     }

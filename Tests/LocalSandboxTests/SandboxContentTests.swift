@@ -7,7 +7,7 @@ import Testing
 @testable import LocalSandbox
 
 @Suite(needsAgent) struct SandboxContentTests {
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func writtenFileIsRead(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func missingFileIsNotFound(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func executableFileRuns(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func processHasItsEnvironmentFolderAndExitCode(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func outputKeepsItsOrder(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test(needsPython, arguments: Machine.rungs)
+    @Test(needsPython, arguments: Machine.everyRung)
     func serverIsReachedThroughTheAgent(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -89,7 +89,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func portWithoutListenerIsRefused(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox()
@@ -97,12 +97,12 @@ import Testing
         }
     }
 
-    @Test(needsPython, arguments: Machine.rungs)
+    @Test(needsPython, arguments: Machine.everyRung)
     func twoSandboxesServeAtOnce(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let first = try await engine.sandbox()
             let second = try await engine.sandbox()
-            #expect((first.port == second.port) == (isolation == .namespaces))
+            #expect((first.port == second.port) == !isolation.sharesHost)
             _ = try await first.serve("first")
             _ = try await second.serve("second")
             #expect(try await first.ask(engine.client) == "first")
@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func mountsAppearAtTheirTargets(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             _ = try await engine.provider.list()

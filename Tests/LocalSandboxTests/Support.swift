@@ -25,6 +25,11 @@ enum Machine {
     /// The rungs that can be tested here.
     static let rungs: [Isolation] =
         [.process] + (confinement?.works == true ? [.landlock] : []) + (trial.works ? [.namespaces] : [])
+    /// Those and gVisor where it runs, for what has to hold on every rung; it takes a second for each sandbox.
+    static let everyRung = rungs + (gvisor.works && hasAgent ? [.gvisor] : [])
+    /// `BERTH_TEST_RUNSC` names another runsc than the installed one.
+    static let runsc = ProcessInfo.processInfo.environment["BERTH_TEST_RUNSC"] ?? GvisorCommand.find()
+    static let gvisor = GvisorTrial.cached(bubblewrap: BubblewrapCommand.find(), runsc: runsc)
     static let confinement = agent.map { LandlockTrial.cached($0) }
 }
 
@@ -35,6 +40,8 @@ let needsNamespaces = ConditionTrait.enabled(
 let needsIdentities = ConditionTrait.enabled(
     if: Machine.trial.works && Machine.hasAgent && Machine.identities.grant != nil,
     "needs ids of a sandbox's own: \(Machine.identities.detail)")
+let needsGvisor = ConditionTrait.enabled(
+    if: Machine.gvisor.works && Machine.hasAgent, "needs berth-agent and gVisor: \(Machine.gvisor.detail)")
 let needsAgent = ConditionTrait.enabled(if: Machine.hasAgent, "berth-agent is not built")
 let needsPython = ConditionTrait.enabled(if: Machine.hasPython, "needs /usr/bin/python3")
 
@@ -55,7 +62,7 @@ struct Engine: Sendable {
         self.client = client
         provider = LocalProvider(
             folder: folder, agent: agent, isolation: isolation, client: client, announce: { _ in },
-            gate: gate, bubblewrap: bubblewrap, enforcement: enforcement, identities: identities)
+            gate: gate, bubblewrap: bubblewrap, enforcement: enforcement, identities: identities, runsc: Machine.runsc)
     }
 
     /// A second provider on the same folder, as a restarted control plane has.

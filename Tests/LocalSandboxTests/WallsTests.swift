@@ -59,7 +59,7 @@ let needsLandlock = ConditionTrait.enabled(
         }
     }
 
-    @Test(arguments: Isolation.allCases, Machine.rungs)
+    @Test(arguments: Isolation.allCases, Machine.everyRung)
     func lessThanDemandedIsRefusedBeforeAnythingIsMade(_ minimum: Isolation, _ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             var specification = engine.specification()

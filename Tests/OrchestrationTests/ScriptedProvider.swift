@@ -62,8 +62,9 @@ final class ScriptedProvider: SandboxProvider {
     var created: Int { state.withLock(\.created) }
     func sandbox(_ id: String) -> ScriptedSandbox? { state.withLock { $0.sandboxes[id] } }
 
-    func capabilities() async throws -> SandboxCapabilities {
-        SandboxCapabilities(isolation: .namespaces, mounts: true, ownNetwork: true)
+    func capabilities(demanding minimum: Isolation?) async throws -> SandboxCapabilities {
+        try Isolation.namespaces.require(minimum)
+        return SandboxCapabilities(isolation: .namespaces, mounts: true, ownNetwork: true)
     }
 
     func create(_ specification: SandboxSpecification) async throws -> any Sandbox {

@@ -13,6 +13,10 @@ int berth_signals_open(void);
 /// Blocks the signals that a program passes on to another one, with SIGWINCH, and answers a descriptor that delivers
 /// them.
 int berth_signals_passed(void);
+/// Goes on in a child, while this process collects whoever has lost its parent and ends as the child does.
+///
+/// For a first process in its pid namespace, before it has threads or descriptors that must not be shared.
+int berth_init_stay(void);
 
 /// The next signal from such a descriptor; 0 when none waits.
 int berth_signals_next(int fd);
@@ -58,6 +62,12 @@ int berth_accept(int listener);
 
 /// Listens on a port of 127.0.0.1, non-blocking; port 0 is one of the system's choice.
 int berth_tcp_listen(int port);
+
+/// Listens on a unix socket that it makes, non-blocking.
+int berth_unix_listen_path(const char *path, int backlog);
+
+/// Writes one byte to an inherited descriptor, and puts /dev/null in its place.
+int berth_readiness_tell(int fd);
 
 /// Begins a non-blocking connection to a port of 127.0.0.1, or of ::1, with TCP_NODELAY.
 int berth_tcp_connect_begin(int port, int ipv6);

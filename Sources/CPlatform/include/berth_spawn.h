@@ -54,6 +54,9 @@ int berth_unix_connect(int dirfd, const char *name);
 /// peer gives its errno in `refused` and the value -EREMOTEIO; other negative values mean that the socket is useless.
 int berth_request_descriptor(int socket, const char *request, size_t length, int milliseconds, int *refused);
 
+/// The same, but the answer `F` comes without a descriptor: the socket itself is the connection then, and 0 the value.
+int berth_request_stream(int socket, const char *request, size_t length, int milliseconds, int *refused);
+
 /// A file in memory, without a name.
 int berth_memory_file(const char *label);
 

@@ -7,9 +7,14 @@ public enum Isolation: String, Sendable, Codable, CaseIterable, Comparable {
     case landlock
     /// Own user, mount, pid, net, ipc and uts namespaces, no capabilities, a filter of system calls.
     case namespaces
+    /// Those namespaces, and in them gVisor: a kernel in user space that answers the app's system calls itself.
+    case gvisor
 
     /// Whether paths and ports inside are those of the host, so that every sandbox needs a port of its own.
     public var sharesHost: Bool { self < .namespaces }
+
+    /// Whether only those get it who ask for it, since it costs speed.
+    public var isOnRequest: Bool { self == .gvisor }
 
     /// The order of the ladder.
     public static func < (left: Isolation, right: Isolation) -> Bool {

@@ -14,7 +14,8 @@ extension LimitEnforcement {
             let needsTrial = isolation == .namespaces && !groups.bases.contains { $0.controllers.contains(.pids) }
             let enforcement = LimitEnforcement(
                 groups: groups, countsProcesses: needsTrial && namespaceCountsProcesses(),
-                reclaim: Reclaiming.mechanism(groups: groups))
+                reclaim: Reclaiming.mechanism(groups: groups)
+            ).adapted(to: isolation)
             found[isolation] = enforcement
             return enforcement
         }

@@ -6,7 +6,7 @@ import Sandboxes
 /// What holds each limit here, and the refusal of one that nothing holds.
 struct LimitEnforcement: Sendable {
     let groups: ControlGroups
-    let enforced: EnforcedLimits
+    private(set) var enforced: EnforcedLimits
 
     /// Judges by the groups that work, and by what else was tried.
     init(groups: ControlGroups, countsProcesses: Bool, reclaim: ReclaimMechanism) {
@@ -40,6 +40,20 @@ struct LimitEnforcement: Sendable {
             enforced.notes.append("a paused sandbox keeps its memory: there is no swap, or no right to move it there")
         }
         self.enforced = enforced
+    }
+
+    /// The same for gVisor, whose kernel counts processes, and where the host cannot tell one process from another.
+    func adapted(to isolation: Isolation) -> LimitEnforcement {
+        guard isolation == .gvisor else { return self }
+        var adapted = self
+        adapted.enforced.processes = .rlimit
+        if enforced.memory == .rlimit {
+            adapted.enforced.memory = .none
+            adapted.enforced.notes.removeAll { $0.hasPrefix("memory is limited for each process") }
+        }
+        adapted.enforced.notes.append(
+            "a sandbox on gVisor that is over its memory or disk limit ends as a whole, and is started anew")
+        return adapted
     }
 
     /// - Throws: `sandbox`, naming the first limit that is asked for and cannot be held.

@@ -28,7 +28,10 @@ struct SandboxProcesses: Sendable {
     }
 
     /// Kills the app and whatever it started; the launcher and the agent live, and tell of it.
+    ///
+    /// gVisor's processes are not the app's, so that there the whole sandbox ends.
     func killApp() {
+        guard state.isolation != .gvisor else { return killAll() }
         guard let first, let agent else { return }
         // Twice, for what was forked while the others were killed.
         for _ in 0..<2 {
@@ -42,5 +45,14 @@ struct SandboxProcesses: Sendable {
                 if ProcessTable.isAlive(entry.identity) { _ = berth_pidfd_signal(pidfd.number, SIGKILL) }
             }
         }
+    }
+
+    /// Ends the sandbox: with the init of its pid namespace goes everybody in it.
+    private func killAll() {
+        guard let first else { return }
+        let number = berth_pidfd_open(first.pid)
+        guard number >= 0 else { return }
+        let pidfd = Descriptor(number)
+        if ProcessTable.isAlive(first) { _ = berth_pidfd_signal(pidfd.number, SIGKILL) }
     }
 }

@@ -9,9 +9,10 @@ extension NetworkEnforcement {
     /// What a rung of the embedded engine enforces.
     ///
     /// On `landlock` nothing can be opened: it knows ports and no addresses, so a port for a proxy would be a port of
-    /// every host.
+    /// every host. On `gvisor` the agent has no bridge to the proxy.
     public init(_ isolation: Isolation, hasGate: Bool = true) {
         switch isolation {
+        case .gvisor: self = .closed
         case .namespaces: self = hasGate ? .filtered : .closed
         case .landlock: self = berth_landlock_abi() >= Self.landlockWithTCP ? .closed : .open
         case .process: self = .open

@@ -17,20 +17,26 @@ extension EmbeddedSandbox {
             guard let first = processes.first else { throw BerthError(.notFound, "the sandbox \(id) has ended") }
             let members = processes.all
             let usage = DiskUsage.measure(folder.home, maximumEntries: Self.maximumSampledEntries)
-            let network = state.isolation.sharesHost ? nil : ProcessUsage.network(first.pid)
+            // gVisor's loopback is its own, and cannot be seen from outside.
+            let network = state.isolation == .namespaces ? ProcessUsage.network(first.pid) : nil
             let limits = state.limits ?? SandboxLimits()
             let group = state.group
             let countsProcesses = group?.folder(.pids) != nil
             return SandboxStatistics(
                 cpuSeconds: group?.cpuSeconds ?? members.reduce(0) { $0 + ProcessUsage.cpuSeconds($1) },
                 cpuLimit: limits.cpu,
-                memoryBytes: group?.memoryBytes ?? members.reduce(0) { $0 + ProcessUsage.memoryBytes($1) },
+                memoryBytes: group?.memoryBytes ?? Self.memoryBytes(of: members, on: state.isolation),
                 memoryPeakBytes: group?.memoryPeakBytes, memoryLimitBytes: limits.memory, diskBytes: usage.bytes,
                 diskIsPartial: usage.isPartial, diskLimitBytes: limits.disk, networkReceivedBytes: network?.received,
                 networkSentBytes: network?.sent, egress: egress, processes: members.count,
                 processLimit: limits.processes ?? (countsProcesses ? SandboxGroup.defaultProcesses : nil),
                 uptimeSeconds: ProcessUsage.uptime(of: first), memoryKills: group?.memoryKills)
         }
+    }
+
+    private static func memoryBytes(of members: [Int32], on isolation: Isolation) -> Int64 {
+        isolation == .gvisor
+            ? GvisorMemory.bytes(heldBy: members) : members.reduce(0) { $0 + ProcessUsage.memoryBytes($1) }
     }
 
     /// What the kernel's counters and the watch of the disk tell.

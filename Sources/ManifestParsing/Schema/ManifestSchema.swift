@@ -52,8 +52,8 @@ public enum ManifestSchema {
         Key("rollout", .mapping(rolloutKeys), "How traffic moves from one revision to the next"),
         Key(
             "isolation", .choice(Isolation.allCases.map(\.rawValue)),
-            "The weakest isolation that will do: process, landlock or namespaces; the deploy fails where the machine has "
-                + "less. Without it the strongest that works"),
+            "The weakest isolation that will do: process, landlock, namespaces or gvisor; the deploy fails where the "
+                + "machine has less. Without it the strongest that works, but never gvisor, which costs speed"),
         Key("network", network, "What the app may reach: none, egress (the public internet), or a list of hosts"),
         Key(
             "sudo", .choice(["off", "on"]), default: .string("off"),

@@ -207,6 +207,19 @@ final class Connection: EventSource {
     /// A request for a port has been answered.
     func portAnswered() { parse() }
 
+    /// Gives the socket away: from now on its bytes are those of `other`, after one that says so.
+    func becomeRelay(to other: Int32) {
+        guard agent.canRelay, input.isEmpty, berth_send_with_descriptor(descriptor, [UInt8(ascii: "F")], 1, -1) == 1
+        else {
+            Glibc.close(other)
+            return close()
+        }
+        phase = .closed
+        agent.loop.remove(self)
+        agent.forget(self)
+        agent.relay(descriptor, other)
+    }
+
     /// Ends the connection; what it was doing is told.
     func close() {
         guard !isClosed else { return }

@@ -4,7 +4,8 @@ import Glibc
 /// Connects to ports and unix sockets in here on request, and hands the connected sockets out.
 ///
 /// The client writes `CONNECT 8080\n` or `CONNECT unix:/path\n`; the answer is `F` with the socket beside it, or `!`
-/// and a 4-byte big-endian errno.
+/// and a 4-byte big-endian errno. Where no descriptor can leave, `F` comes alone and the connection goes on as the one
+/// that was asked for.
 final class PortBridge {
     private enum Target {
         case port(Int)
@@ -71,6 +72,8 @@ final class PortBridge {
     private func attempt(_ descriptor: Int32, next: (() -> Int32)?) {
         guard descriptor >= 0 else { return settle(descriptor, error: -descriptor, next: next) }
         attempt = ConnectAttempt(descriptor: descriptor, loop: agent.loop, limit: Self.connectLimit) { [self] error in
+            // It may give its socket away, and is nobody's then.
+            let connection = connection
             attempt = nil
             settle(descriptor, error: error, next: next)
             if !isBusy { connection.portAnswered() }
@@ -79,6 +82,7 @@ final class PortBridge {
 
     private func settle(_ descriptor: Int32, error: Int32, next: (() -> Int32)?) {
         guard error != 0 else {
+            if agent.options.relaysPorts { return connection.becomeRelay(to: descriptor) }
             _ = berth_fd_blocking(descriptor)
             return reply([UInt8(ascii: "F")], passing: descriptor)
         }

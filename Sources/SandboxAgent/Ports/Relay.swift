@@ -12,12 +12,16 @@ final class Relay {
     private var idleTimer: EventLoop.Timer?
     private var lastMoved = EventLoop.now
 
-    init(_ first: Int32, _ second: Int32, loop: EventLoop, whenOver: @escaping (Relay) -> Void) {
+    /// - Parameter idleLimit: nil where one of the ends decides how long it lives.
+    init(
+        _ first: Int32, _ second: Int32, loop: EventLoop, idleLimit: Int64? = Relay.idleLimit,
+        whenOver: @escaping (Relay) -> Void
+    ) {
         self.loop = loop
         self.whenOver = whenOver
         ends = [RelayEnd(first, relay: self), RelayEnd(second, relay: self)]
         for end in ends { loop.add(end) }
-        awaitIdleness(for: Self.idleLimit)
+        if let idleLimit { awaitIdleness(for: idleLimit) }
     }
 
     fileprivate func other(than end: RelayEnd) -> RelayEnd? { ends.first { $0 !== end } }

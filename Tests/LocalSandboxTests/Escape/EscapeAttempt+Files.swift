@@ -127,7 +127,7 @@ extension EscapeAttempt {
             name: "read the kernel's log", stoppedBy: .hiding, control: .outsideAsRoot, isRare: true,
             program: "got = os.read(os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK), 8192)"),
         .init(
-            name: "reboot by sysrq", stoppedBy: .hiding, control: .outsideAsRoot, isRare: true,
+            name: "reboot by sysrq", stoppedBy: .hiding.onHostKernel, control: .outsideAsRoot, isRare: true,
             program: "os.open('/proc/sysrq-trigger', os.O_WRONLY)"),
         .init(
             name: "have the host run a program at a crash", stoppedBy: .hiding, control: .outsideAsRoot, isRare: true,

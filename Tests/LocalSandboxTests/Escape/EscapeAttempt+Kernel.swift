@@ -4,14 +4,14 @@ import DeploymentCore
 extension EscapeAttempt {
     static let processes: [EscapeAttempt] = [
         .init(
-            name: "trace a process", stoppedBy: .filtering, control: .outside,
+            name: "trace a process", stoppedBy: .filtering.onHostKernel, control: .outside,
             program: """
                 def seize(pid):
                     call("ptrace", 0x4206, pid, 0, 0)
                 any_of([lambda: seize(int(facts["pid"])), lambda: seize(child())])
                 """),
         .init(
-            name: "read another process's memory", stoppedBy: .filtering, control: .outside,
+            name: "read another process's memory", stoppedBy: .filtering.onHostKernel, control: .outside,
             program: """
                 class Part(ctypes.Structure):
                     _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
@@ -77,23 +77,24 @@ extension EscapeAttempt {
             name: "enter a namespace", stoppedBy: .filtering, control: .ownNamespaces,
             program: "call('setns', os.open('/proc/self/ns/uts', os.O_RDONLY), 0)"),
         .init(
-            name: "make a user namespace", stoppedBy: .filtering, control: .outside, isRare: true,
+            name: "make a user namespace", stoppedBy: .filtering.onHostKernel, control: .outside, isRare: true,
             program: "call('unshare', 0x10000000)"),
         .init(
-            name: "make a user namespace by clone", stoppedBy: .filtering, control: .outside, isRare: true,
+            name: "make a user namespace by clone", stoppedBy: .filtering.onHostKernel, control: .outside, isRare: true,
             program: """
                 pid = call("clone", 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0)
                 if pid == 0: os._exit(0)
                 """),
         .init(
-            name: "make a user namespace by clone3", stoppedBy: .filtering, control: .outside, isRare: true,
+            name: "make a user namespace by clone3", stoppedBy: .filtering.onHostKernel, control: .outside,
+            isRare: true,
             program: """
                 arguments = (ctypes.c_uint64 * 11)(0x10000000, 0, 0, 0, signal.SIGCHLD)
                 pid = call("clone3", arguments, ctypes.sizeof(arguments))
                 if pid == 0: os._exit(0)
                 """),
         .init(
-            name: "start a sandbox of one's own", stoppedBy: .filtering, control: .outside, isRare: true,
+            name: "start a sandbox of one's own", stoppedBy: .filtering.onHostKernel, control: .outside, isRare: true,
             program: """
                 import subprocess
                 if subprocess.run(["/usr/bin/unshare", "--user", "--map-root-user", "true"], capture_output=True).returncode:
@@ -121,13 +122,13 @@ extension EscapeAttempt {
             name: "handle page faults", stoppedBy: .filtering, control: .outside, isRare: true,
             program: "call('userfaultfd', 1)"),
         .init(
-            name: "use io_uring", stoppedBy: .filtering, control: .outside, isRare: true,
+            name: "use io_uring", stoppedBy: .filtering.onHostKernel, control: .outside, isRare: true,
             program: "call('io_uring_setup', 1, (ctypes.c_uint32 * 32)())"),
         .init(
             name: "add a key", stoppedBy: .filtering, control: .outside, isRare: true,
             program: "call('add_key', b'user', b'berth', b'x', 1, -2)"),
         .init(
-            name: "find the session's keys", stoppedBy: .filtering, control: .outside, isRare: true,
+            name: "find the session's keys", stoppedBy: .filtering.onHostKernel, control: .outside, isRare: true,
             program: "call('keyctl', 0, -3, 1, 0, 0)"),
         .init(
             name: "open a file by its handle", stoppedBy: .filtering, control: .outsideAsRoot, isRare: true,
@@ -163,7 +164,8 @@ extension EscapeAttempt {
             name: "switch off address randomisation", stoppedBy: .filtering, control: .outside, isRare: true,
             program: "call('personality', 0x40000)"),
         .init(
-            name: "read the kernel's log by its call", stoppedBy: .filtering, control: .outsideAsRoot, isRare: true,
+            name: "read the kernel's log by its call", stoppedBy: .filtering.onHostKernel, control: .outsideAsRoot,
+            isRare: true,
             program: "call('syslog', 3, ctypes.create_string_buffer(64), 64)"),
         .init(
             name: "watch the file system", stoppedBy: .filtering, control: .outside, isRare: true,

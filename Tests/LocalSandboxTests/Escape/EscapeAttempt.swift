@@ -41,9 +41,13 @@ struct EscapeAttempt: Sendable, CustomTestStringConvertible {
 
 extension Set<Isolation> {
     /// The rungs that hide the host's files, sockets and processes.
-    static let hiding: Self = [.namespaces, .landlock]
+    static let hiding: Self = [.gvisor, .namespaces, .landlock]
     /// The rungs with a filter of system calls.
-    static let filtering: Self = [.namespaces, .landlock, .process]
+    static let filtering: Self = [.gvisor, .namespaces, .landlock, .process]
+
+    /// Those whose inhabitants call the host's kernel. gVisor's own answers what is left out here, for its inhabitant
+    /// alone: its processes, its user namespaces, its log, its keys.
+    var onHostKernel: Self { subtracting([.gvisor]) }
 }
 
 /// Runs attempts one after the other, each in a process of its own.

@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func everyAttemptFails(_ isolation: Isolation) async throws { try await expectAllToFail(isolation) }
 
     @Test(needsIdentities) func everyAttemptOfRootInsideFails() async throws {

@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test(needsPython, arguments: Machine.rungs)
+    @Test(needsPython, arguments: Machine.everyRung)
     func openFilesRunOut(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox(SandboxLimits(openFiles: 64))
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test(needsPython, arguments: Machine.rungs)
+    @Test(needsPython, arguments: Machine.everyRung)
     func fileCannotGrowBeyondTheDiskLimit(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox(SandboxLimits(disk: 2 << 20))
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.rungs)
+    @Test(arguments: Machine.everyRung)
     func ignoredTerminationDoesNotDelayTheEnd(_ isolation: Isolation) async throws {
         try await withEngine(isolation) { engine in
             let sandbox = try await engine.sandbox(SandboxLimits())

@@ -8,7 +8,7 @@ import Testing
 
 /// Sandboxes that stand still and go on, on each kind of host.
 @Suite(needsAgent, needsPython) struct PauseTests {
-    @Test(arguments: Machine.hosts, Machine.rungs)
+    @Test(arguments: Machine.hosts, Machine.everyRung)
     func pausedSandboxStandsStillAndServesOnceResumed(_ host: Host, _ isolation: Isolation) async throws {
         try await withEngine(isolation, enforcement: host.enforcement) { engine in
             let sandbox = try await engine.sandbox()
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Machine.hosts, Machine.rungs)
+    @Test(arguments: Machine.hosts, Machine.everyRung)
     func pausedSandboxIsDestroyed(_ host: Host, _ isolation: Isolation) async throws {
         try await withEngine(isolation, enforcement: host.enforcement) { engine in
             let sandbox = try await engine.sandbox()

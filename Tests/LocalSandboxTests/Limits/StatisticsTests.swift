@@ -9,7 +9,7 @@ import Testing
 
 /// What a sandbox is said to use.
 @Suite(needsAgent, needsPython) struct StatisticsTests {
-    @Test(arguments: Machine.hosts, Machine.rungs)
+    @Test(arguments: Machine.hosts, Machine.everyRung)
     func useIsCounted(_ host: Host, _ isolation: Isolation) async throws {
         try await withEngine(isolation, enforcement: host.enforcement) { engine in
             let sandbox = try await engine.sandbox()
@@ -35,10 +35,15 @@ import Testing
             #expect(busy.memoryBytes < 256 << 20)
             #expect(busy.diskBytes - idle.diskBytes >= 3 << 20)
             #expect(!busy.diskIsPartial)
-            #expect(busy.processes == idle.processes + 1)
+            // gVisor has processes of its own for each one inside.
+            if isolation == .gvisor {
+                #expect(busy.processes > idle.processes)
+            } else {
+                #expect(busy.processes == idle.processes + 1)
+            }
             #expect(busy.uptimeSeconds >= idle.uptimeSeconds)
             #expect((0..<60).contains(busy.uptimeSeconds))
-            #expect((busy.networkReceivedBytes == nil) == isolation.sharesHost)
+            #expect((busy.networkReceivedBytes == nil) == (isolation != .namespaces))
         }
     }
 
