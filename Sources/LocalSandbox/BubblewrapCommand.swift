@@ -52,14 +52,17 @@ struct BubblewrapCommand: Sendable {
         return walls + ["--new-session", "--clearenv"]
     }
 
-    /// What of /etc is shown, since programs look there for certificates, libraries and their own alternatives.
+    /// What of /etc is shown, since programs look there for certificates, libraries and their own alternatives. Each
+    /// mount takes a new sandbox a tenth of a millisecond.
     static let configuration = [
-        "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust", "/etc/ca-certificates", "/etc/ld.so.cache",
-        "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime",
+        "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust", "/etc/ld.so.cache", "/etc/alternatives",
+        "/etc/localtime",
     ]
 
     /// The system: programs and libraries read-only, everything else private.
-    func system() -> [String] {
+    ///
+    /// - Parameter etc: a folder that is shown as /etc, with places in it for the host's configuration.
+    func system(etc: String? = nil) -> [String] {
         var arguments = ["--ro-bind", "/usr", "/usr"]
         for name in ["bin", "sbin", "lib", "lib64", "lib32"] {
             if let target = Self.linkTarget("/\(name)") {
@@ -68,11 +71,11 @@ struct BubblewrapCommand: Sendable {
                 arguments += ["--ro-bind-try", "/\(name)", "/\(name)"]
             }
         }
-        arguments += ["--proc", "/proc", "--dev", "/dev"] + Self.kernelFiles()
+        arguments += ["--proc", "/proc", "--dev", "/dev"] + kernelFiles()
         arguments += Self.scratch("/tmp", "1777") + Self.scratch("/run", hasIdentities ? "1777" : "0755")
         // Otherwise of root, and closed to the user. What belongs to the host's root may be shown below root's home.
         if hasIdentities { arguments += Self.scratch("/dev/shm", "1777") + Self.scratch(Self.rootHome, "0711") }
-        arguments += folders(above: Self.configuration)
+        if let etc { arguments += ["--ro-bind", etc, "/etc"] } else { arguments += folders(above: Self.configuration) }
         for path in Self.configuration { arguments += ["--ro-bind-try", path, path] }
         return arguments
     }
@@ -102,10 +105,18 @@ struct BubblewrapCommand: Sendable {
         "vmallocinfo",
     ]
 
-    private static func kernelFiles() -> [String] {
-        let exists = { (name: String) in access("/proc/\(name)", F_OK) == 0 }
-        return readOnlyKernelFiles.filter(exists).flatMap { ["--ro-bind", "/proc/\($0)", "/proc/\($0)"] }
-            + hiddenKernelFiles.filter(exists).flatMap { ["--ro-bind", "/dev/null", "/proc/\($0)"] }
+    private func kernelFiles() -> [String] {
+        // To everybody but the host's root they are closed by their modes, but for what concerns the own namespaces, and
+        // for pressure, which everybody may ask to be told of.
+        let isOwner = geteuid() == 0 && !hasIdentities
+        let readOnly = isOwner ? Self.readOnlyKernelFiles : ["sys", "pressure"]
+        var status = stat()
+        let hidden = Self.hiddenKernelFiles.filter { name in
+            stat("/proc/\(name)", &status) == 0 && (isOwner || status.st_mode & 0o004 != 0)
+        }
+        return readOnly.filter { access("/proc/\($0)", F_OK) == 0 }
+            .flatMap { ["--ro-bind", "/proc/\($0)", "/proc/\($0)"] }
+            + hidden.flatMap { ["--ro-bind", "/dev/null", "/proc/\($0)"] }
     }
 
     /// The whole command; it ends in the agent, which gets the listener as descriptor 3.
@@ -118,10 +129,9 @@ struct BubblewrapCommand: Sendable {
     ) -> [String] {
         var arguments = [program] + walls + ["--hostname", hostname]
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) { arguments += ["--setenv", name, value] }
-        arguments += system()
+        arguments += system(etc: find(folder.etc))
         arguments += folders(
             above: [Self.home, Self.agent, Self.models, Self.egress, Self.programs + "/sudo"] + mounts.map(\.target))
-        for file in SystemFiles.names { arguments += ["--ro-bind", "\(find(folder.etc))/\(file)", "/etc/\(file)"] }
         arguments += ["--bind", find(folder.home), Self.home, "--ro-bind", find(agent), Self.agent]
         // It says so where nobody can become root. A setuid program could do nothing here.
         arguments += ["--symlink", Self.agent, "\(Self.programs)/sudo"]
@@ -154,29 +164,5 @@ struct BubblewrapCommand: Sendable {
         let count = readlink(path, &buffer, buffer.count)
         guard count > 0 else { return nil }
         return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-}
-
-/// The files of /etc that are made for a sandbox instead of shown.
-enum SystemFiles {
-    static let names = ["passwd", "group", "hosts", "nsswitch.conf"]
-
-    /// Writes the files into `folder`.
-    static func write(to folder: String, hostname: String, hasRoot: Bool) throws {
-        let user = BubblewrapCommand.user
-        let root = hasRoot ? ("root:x:0:0:root:\(BubblewrapCommand.rootHome):/bin/sh\n", "root:x:0:\n") : ("", "")
-        let contents = [
-            "passwd": root.0 + "user:x:\(user):\(user):user:\(BubblewrapCommand.home):/bin/sh\n"
-                + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-            "group": root.1 + "user:x:\(user):\nnogroup:x:65534:\n",
-            "hosts": "127.0.0.1 localhost \(hostname)\n::1 localhost \(hostname)\n",
-            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-        ]
-        for name in names {
-            let path = "\(folder)/\(name)"
-            try SandboxFolder.write(Array((contents[name] ?? "").utf8), to: path)
-            // Whatever our mask is: those inside are not who wrote them.
-            guard chmod(path, 0o644) == 0 else { throw BerthError.system(errno, "\(path) cannot be made readable") }
-        }
     }
 }

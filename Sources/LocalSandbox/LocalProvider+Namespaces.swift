@@ -57,6 +57,7 @@ extension LocalProvider {
             guard chmod(path, 0o755) == 0 else { throw BerthError.system(errno, "\(path) cannot be made readable") }
         }
         try SystemFiles.write(to: folder.etc, hostname: hostname, hasRoot: hasIdentities)
+        try SystemFiles.makePlaces(in: folder.etc)
         var agentArguments =
             Self.agentArguments(state.id, home: BubblewrapCommand.home) + (exit?.agentArguments ?? [])
         let environment = Self.environment(state.id, home: BubblewrapCommand.home)
