@@ -189,6 +189,13 @@ import Testing
 extension DeploymentService {
     /// Waits for background work by looking again after each of its steps; the test's time limit bounds it.
     nonisolated func tasksSettled(_ condition: () async -> Bool) async {
-        while await !condition() { await Task.yield() }
+        let deadline = ContinuousClock.now + .seconds(120)
+        while await !condition() {
+            guard ContinuousClock.now < deadline else {
+                Issue.record("it never came to that")
+                return
+            }
+            await Task.yield()
+        }
     }
 }
