@@ -26,6 +26,8 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
 ]
 
+let http1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+
 let package = Package(
     name: "berth-server",
     products: [
@@ -38,7 +40,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", exact: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
         .package(url: "https://github.com/stencilproject/Stencil", exact: "0.15.1"),
@@ -63,32 +68,55 @@ let package = Package(
             "Environments",
             ["DeploymentCore", "CPlatform", crypto, .product(name: "Subprocess", package: "swift-subprocess")]),
         library("DeploymentStore", ["DeploymentCore", grdb]),
+        library("Waiting", ["DeploymentCore"]),
         library("E2BProtocol", ["DeploymentCore"]),
         library("ControlAPI", ["DeploymentCore"]),
-        library("Sandboxes", ["CPlatform", "CurlClient", "DeploymentCore", "E2BProtocol"]),
+        library("Sandboxes", ["CPlatform", "CurlClient", "DeploymentCore", "E2BProtocol", "Waiting"]),
 
         // Provider
         library("SandboxAgent", ["CPlatform", "DeploymentCore", "E2BProtocol"]),
         library("LocalSandbox", ["CPlatform", "DeploymentCore", "Sandboxes"]),
+        library(
+            "RemoteSandbox",
+            ["CPlatform", "CurlClient", "DeploymentCore", "E2BProtocol", "Sandboxes", "Waiting", http1] + nio),
 
         // Runtime
         library("HealthProbing", ["CurlClient", "DeploymentCore", "Sandboxes"]),
         library("Gateway", ["DeploymentCore"] + nio),
         library("Egress", ["CPlatform", "DeploymentCore", "Sandboxes"] + nio),
         library(
+            "SandboxGateway",
+            [
+                "CPlatform", "DeploymentCore", "E2BProtocol", "Sandboxes", crypto, http1,
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+            ] + nio),
+        library(
             "Orchestration",
             [
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
-                "ManifestParsing", "Sandboxes",
+                "ManifestParsing", "Sandboxes", "Waiting",
             ]),
+        library(
+            "HostedSandboxes",
+            ["CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Sandboxes", "Waiting", crypto]),
 
         // API
         library(
+            "E2BServer",
+            [
+                "DeploymentCore", "E2BProtocol", "HostedSandboxes",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "Egress",
-                "Environments",
-                "Gateway", "HealthProbing", "LocalSandbox", "Orchestration", "Sandboxes",
+                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer",
+                "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
+                "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -128,6 +156,7 @@ let package = Package(
         tests("Environments"),
         tests("DeploymentStore", [grdb]),
         tests("E2BProtocol"),
+        tests("Waiting"),
         tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
         tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
         tests("HealthProbing"),

@@ -152,14 +152,17 @@ class Load:
     errors: int
 
 
-def wrk(port: int, path: str, connections: int, seconds: float, body: bytes = BODY) -> Load:
-    """POSTs `body` over keep-alive connections; raises `BenchError` when any answer is not a 200."""
+def wrk(port: int, path: str, connections: int, seconds: float, body: bytes = BODY, pause: float = 0) -> Load:
+    """POSTs `body` over keep-alive connections; raises `BenchError` when any answer is not a 200.
+
+    `pause` is the time between an answer and the next request, in seconds; 0 keeps a connection always busy.
+    """
     if shutil.which("wrk") is None:
         raise BenchError("wrk is not installed")
     url = f"http://127.0.0.1:{port}{path}"
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", HERE / "post.lua", url],
-        env={**os.environ, "BODY": body.decode()},
+        env={**os.environ, "BODY": body.decode(), **({"PAUSE": str(round(pause * 1e3))} if pause else {})},
         capture_output=True,
         text=True,
         check=True,

@@ -1,7 +1,13 @@
--- wrk: POST the body in $BODY and print one line of JSON with the figures, times in milliseconds.
+-- wrk: POST the body in $BODY, wait $PAUSE milliseconds after each answer if that is set, and print one line of JSON with
+-- the figures, times in milliseconds.
 wrk.method = "POST"
 wrk.body = os.getenv("BODY")
 wrk.headers["Content-Type"] = "application/json"
+
+local pause = tonumber(os.getenv("PAUSE") or "")
+if pause then
+  delay = function() return pause end
+end
 
 done = function(summary, latency)
   local errors = summary.errors

@@ -3,6 +3,7 @@ import DeploymentCore
 import DeploymentStore
 import Foundation
 import Orchestration
+import Waiting
 
 /// The events of one rollout as server-sent events, from any point, ending with `finished`.
 struct EventStream: Sendable {

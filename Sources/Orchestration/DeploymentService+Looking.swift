@@ -2,6 +2,7 @@ import ControlAPI
 import DeploymentCore
 import DeploymentStore
 import Gateway
+import Waiting
 
 extension DeploymentService {
     /// All deployments by name.

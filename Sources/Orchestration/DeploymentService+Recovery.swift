@@ -4,6 +4,7 @@ import DeploymentCore
 import DeploymentStore
 import Gateway
 import Sandboxes
+import Waiting
 
 extension DeploymentService {
     /// Brings the world back to what the store says, after a stop or a crash at any point.

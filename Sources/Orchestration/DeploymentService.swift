@@ -4,6 +4,7 @@ import DeploymentStore
 import Gateway
 import ManifestParsing
 import Sandboxes
+import Waiting
 
 /// What can be asked of Berth: deploy, test, roll back, destroy, look.
 ///

@@ -1,5 +1,6 @@
 import DeploymentCore
 import Foundation
+import Waiting
 
 /// What the apps print: one file per revision, kept small, and followed by readers.
 ///

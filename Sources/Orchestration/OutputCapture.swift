@@ -1,5 +1,6 @@
 import DeploymentCore
 import Sandboxes
+import Waiting
 
 /// Reads a process to its end: its lines go to the log book, the last ones are kept for error reports.
 final class OutputCapture: Sendable {
@@ -68,7 +69,7 @@ final class OutputCapture: Sendable {
                     }
                     guard sinceRest >= Self.restAfter else { continue }
                     sinceRest = 0
-                    try await clock.sleep(for: Self.rest, tolerance: nil)
+                    try await clock.pause(for: Self.rest)
                 }
             } catch {
                 if !isOver { note("the output broke off") }
@@ -76,7 +77,7 @@ final class OutputCapture: Sendable {
             if isOver { return }
             do {
                 attempts += 1
-                try await clock.sleep(for: Self.resubscribeDelay * attempts, tolerance: nil)
+                try await clock.pause(for: Self.resubscribeDelay * attempts)
                 process = try await sandbox.process(tagged: Replica.processTag)
             } catch {
                 if isOver { return }

@@ -5,6 +5,7 @@ import DeploymentCore
 import DeploymentStore
 import HealthProbing
 import Sandboxes
+import Waiting
 
 /// The four stages from a complete revision to a healthy replica: sandbox, upload, start, health.
 ///

@@ -1,6 +1,7 @@
 import ControlAPI
 import DeploymentCore
 import DeploymentStore
+import Waiting
 
 /// Tells what a rollout does: every event is a row that clients read in order, from wherever they left off.
 final class RolloutReporter: Sendable {

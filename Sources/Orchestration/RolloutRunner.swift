@@ -4,6 +4,7 @@ import DeploymentCore
 import DeploymentStore
 import Gateway
 import Sandboxes
+import Waiting
 
 /// One rollout from its first stage to its verdict. The only place that knows the order.
 ///

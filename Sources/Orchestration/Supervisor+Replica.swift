@@ -2,6 +2,7 @@ import DeploymentCore
 import DeploymentStore
 import Gateway
 import Sandboxes
+import Waiting
 
 extension Supervisor {
     /// The most attempts to remove a sandbox that nobody waits for; what is left then is swept up at the next start.
@@ -89,7 +90,7 @@ extension Supervisor {
                     try await provider.destroy(sandbox)
                     return self.status.withLock { if $0.sandbox == sandbox { $0.sandbox = nil } }
                 } catch {
-                    guard (try? await clock.sleep(for: wait, tolerance: nil)) != nil else { return }
+                    guard (try? await clock.pause(for: wait)) != nil else { return }
                     wait = Self.next(after: wait)
                 }
             }

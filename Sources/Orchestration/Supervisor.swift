@@ -3,6 +3,7 @@ import DeploymentStore
 import Gateway
 import HealthProbing
 import Sandboxes
+import Waiting
 
 /// Keeps one promoted revision serving: restarts it when its process ends or it stops answering, and lets it sleep
 /// without a sandbox when nobody asks anything of it.
@@ -148,7 +149,7 @@ final class Supervisor: Sendable {
                 continue
             }
             if let wait = backOff {
-                guard (try? await workshop.clock.sleep(for: wait, tolerance: nil)) != nil else { return }
+                guard (try? await workshop.clock.pause(for: wait)) != nil else { return }
             }
             backOff = Self.next(after: backOff)
             do {

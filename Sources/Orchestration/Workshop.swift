@@ -6,6 +6,7 @@ import DeploymentStore
 import Gateway
 import HealthProbing
 import Sandboxes
+import Waiting
 
 /// What every rollout works with: the store, the provider, the gateway and the tools between them.
 public struct Workshop: Sendable {

@@ -2,6 +2,7 @@ import ControlAPI
 import DeploymentCore
 import DeploymentStore
 import Gateway
+import Waiting
 
 extension DeploymentService {
     /// The latest end that can be asked for, from now: ten years, in milliseconds.

@@ -2,6 +2,7 @@ import DeploymentCore
 import DeploymentStore
 import Gateway
 import Sandboxes
+import Waiting
 
 /// The wish that a replica which serves be put to sleep.
 struct RestCall: Sendable {
@@ -142,7 +143,7 @@ extension Supervisor {
             RouteUnavailable(
                 kind: "wake-failed", detail: "deployment \(snapshot.name) could not be woken: \(reason)",
                 retryAfter: Int(wait.components.seconds)))
-        guard (try? await workshop.clock.sleep(for: wait, tolerance: nil)) != nil else { return }
+        guard (try? await workshop.clock.pause(for: wait)) != nil else { return }
         queue.open()
     }
 

@@ -1,6 +1,7 @@
 import DeploymentCore
 import Gateway
 import Sandboxes
+import Waiting
 
 /// The requests that wait for a sleeping deployment to wake up. The first one asks for the waking, all learn its outcome.
 final class WakeQueue: Sendable {

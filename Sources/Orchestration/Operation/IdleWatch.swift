@@ -2,6 +2,7 @@ import ControlAPI
 import DeploymentCore
 import Gateway
 import Sandboxes
+import Waiting
 
 /// Pauses the deployments that nobody asks anything of, and later puts them to sleep, where their manifest wants it.
 ///
@@ -34,7 +35,7 @@ public struct IdleWatch: Sendable {
         let clock = service.workshop.clock
         var quiet: [String: Quiet] = [:]
         await withDiscardingTaskGroup { group in
-            while (try? await clock.sleep(for: Self.interval, tolerance: nil)) != nil {
+            while (try? await clock.pause(for: Self.interval)) != nil {
                 guard let deployments = try? await pauses.deployments() else { continue }
                 var seen: [String: Quiet] = [:]
                 for deployment in deployments

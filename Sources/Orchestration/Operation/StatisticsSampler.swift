@@ -1,6 +1,7 @@
 import ControlAPI
 import DeploymentCore
 import Sandboxes
+import Waiting
 
 /// Measures what every deployment uses and keeps a history of it, in memory.
 public actor StatisticsSampler {
@@ -35,7 +36,7 @@ public actor StatisticsSampler {
     /// Samples until the task is cancelled.
     public func run() async {
         let clock = service.workshop.clock
-        while (try? await clock.sleep(for: Self.interval, tolerance: nil)) != nil {
+        while (try? await clock.pause(for: Self.interval)) != nil {
             guard let deployments = try? await pauses.deployments() else { continue }
             for deployment in deployments { _ = try? await sample(deployment, isKept: true) }
             let names = Set(deployments.map(\.name))

@@ -1,5 +1,6 @@
 import DeploymentCore
 import Sandboxes
+import Waiting
 
 /// The standbys of all deployments: made in the background, taken by whoever starts a replica.
 actor StandbyPool {
@@ -96,7 +97,7 @@ actor StandbyPool {
                     try await Standby.prepare(recipe, id: id, program: program, names: names, provider: provider)
                 }
                 entries[id]?.standby = standby
-                guard (try? await clock.sleep(for: Self.idleTime, tolerance: nil)) != nil else { return }
+                guard (try? await clock.pause(for: Self.idleTime)) != nil else { return }
                 try? await standby.sandbox.pause()
             } catch {
                 // Taken out by somebody else, it is theirs to destroy.

@@ -1,6 +1,7 @@
 import CurlClient
 import DeploymentCore
 import E2BProtocol
+import Waiting
 
 extension EnvdClient {
     /// Starts a process that survives this connection.
@@ -73,7 +74,10 @@ extension EnvdClient {
         request.body = .bytes(connectFrame(message.json))
         let stream = EventStream(client: client, request: request)
         do {
-            let first = try await withDeadline(Self.firstEventTimeout, "the first event of a process") {
+            let first = try await withDeadline(
+                Self.firstEventTimeout,
+                BerthError(.timeout, "the first event of a process did not come within \(Self.firstEventTimeout)")
+            ) {
                 try await stream.next()
             }
             guard case .start(let pid) = first else {

@@ -1,7 +1,7 @@
 import DeploymentCore
 
 /// A value that arrives once and that many may wait for; waiting ends early when the waiter is cancelled.
-final class Promise<Value: Sendable>: Sendable {
+public final class Promise<Value: Sendable>: Sendable {
     private struct State {
         var value: Value?
         var waiters: [UInt64: CheckedContinuation<Value?, Never>] = [:]
@@ -10,8 +10,11 @@ final class Promise<Value: Sendable>: Sendable {
 
     private let state = Locked(State())
 
+    /// Creates a promise without a value.
+    public init() {}
+
     /// Delivers the value; later ones are ignored.
-    func fulfil(_ value: Value) {
+    public func fulfil(_ value: Value) {
         let waiters = state.withLock { state -> [CheckedContinuation<Value?, Never>] in
             guard state.value == nil else { return [] }
             state.value = value
@@ -22,10 +25,10 @@ final class Promise<Value: Sendable>: Sendable {
     }
 
     /// The value, if it has arrived.
-    var current: Value? { state.withLock(\.value) }
+    public var current: Value? { state.withLock(\.value) }
 
     /// Waits for the value; nil when the waiting task was cancelled first.
-    func wait() async -> Value? {
+    public func wait() async -> Value? {
         let id = state.withLock { state -> UInt64 in
             state.nextID += 1
             return state.nextID

@@ -2,7 +2,7 @@ import BerthTestSupport
 import DeploymentCore
 import Testing
 
-@testable import Orchestration
+@testable import Waiting
 
 @Suite struct ExpiryWheelTests {
     private let clock = TestClock()

@@ -4,13 +4,13 @@ import DeploymentCore
 ///
 /// Times are those of the wall clock, since they outlive this process. It may be set under us, so it is looked at again
 /// every `longestWait` at least. What fails is tried again, later each time.
-final class ExpiryWheel: Sendable {
+public final class ExpiryWheel: Sendable {
     /// The longest wait between two looks at the wall clock.
-    static let longestWait = Duration.seconds(60)
+    public static let longestWait = Duration.seconds(60)
     /// The wait before the first repetition of what failed, in milliseconds; it doubles up to `longestRetry`.
-    static let firstRetry: Int64 = 1_000
+    public static let firstRetry: Int64 = 1_000
     /// The longest wait before a repetition, in milliseconds.
-    static let longestRetry: Int64 = 60_000
+    public static let longestRetry: Int64 = 60_000
 
     private struct Entry {
         /// When its time comes, in milliseconds since 1970.
@@ -31,27 +31,29 @@ final class ExpiryWheel: Sendable {
     private let state = Locked(State())
     private let changed = Signal()
 
+    /// Creates a wheel on which nothing is set.
+    ///
     /// - Parameters:
     ///   - clock: paces the waits.
     ///   - now: the wall clock, in milliseconds since 1970.
-    init(clock: any Clock<Duration>, now: @escaping @Sendable () -> Int64) {
+    public init(clock: any Clock<Duration>, now: @escaping @Sendable () -> Int64) {
         self.clock = clock
         self.now = now
     }
 
     /// Sets or moves the time of a key, in milliseconds since 1970; nil takes it back.
-    func set(_ key: String, at time: Int64?) {
+    public func set(_ key: String, at time: Int64?) {
         state.withLock { $0.entries[key] = time.map { Entry(time: $0, attempt: $0) } }
         changed.notify()
     }
 
     /// The time of a key; nil when it has none.
-    func time(of key: String) -> Int64? { state.withLock { $0.entries[key]?.time } }
+    public func time(of key: String) -> Int64? { state.withLock { $0.entries[key]?.time } }
 
     /// Carries out what is due until the task is cancelled, each in a task of its own that is waited for.
     ///
     /// A key is not carried out twice at once. One that is moved while it is carried out keeps its new time.
-    func run(_ carryOut: @escaping @Sendable (String) async throws -> Void) async {
+    public func run(_ carryOut: @escaping @Sendable (String) async throws -> Void) async {
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
                 let version = changed.version
@@ -110,7 +112,7 @@ final class ExpiryWheel: Sendable {
             group.addTask { await self.changed.wait(after: version) }
             if let next {
                 let wait = min(Duration.milliseconds(max(0, next - now)), Self.longestWait)
-                group.addTask { [clock] in try? await clock.sleep(for: wait, tolerance: nil) }
+                group.addTask { [clock] in try? await clock.pause(for: wait) }
             }
             await group.next()
             group.cancelAll()

@@ -1,0 +1,18 @@
+import E2BProtocol
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+extension ControlFailure: @retroactive ResponseGenerator, @retroactive HTTPResponseError {
+    /// The status as HTTP has it.
+    public var status: HTTPResponse.Status { HTTPResponse.Status(code: code) }
+
+    /// The body of the error, with the hints for those who try again.
+    public func response(from request: Request, context: some RequestContext) throws -> Response {
+        var headers: HTTPFields = [.contentType: "application/json"]
+        if let retryAfter { headers[.retryAfter] = "\(retryAfter)" }
+        if let shouldRetry, let name = HTTPField.Name("Should-Retry") { headers[name] = "\(shouldRetry)" }
+        return Response(
+            status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: json.encoded())))
+    }
+}
