@@ -75,8 +75,10 @@ public struct ControlPlane: Sendable {
             }
             let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)
             try await environments.removeLeftovers()
+            let remote = try RemoteProviders(
+                configuration, environment: environment, curl: curl, now: now, announce: Self.log)
             let workshop = try workshop(
-                provider, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
+                provider, remote, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
             let service = DeploymentService(workshop: workshop)
             let isolation = try await provider.capabilities().isolation
             await Self.wakeSandboxes(of: provider)
@@ -85,7 +87,7 @@ public struct ControlPlane: Sendable {
             let serving: Result<Void, any Error>
             do {
                 serving = .success(
-                    try await serve(service, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
+                    try await serve(service, remote, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
             } catch {
                 serving = .failure(error)
             }
@@ -96,6 +98,7 @@ public struct ControlPlane: Sendable {
             if stop.isRemovingSandboxes.withLock({ $0 }) {
                 for failure in await service.removeSandboxes() { Self.log(failure) }
             }
+            await remote.close()
             await egress.close()
             try serving.get()
         } catch {
@@ -121,12 +124,12 @@ public struct ControlPlane: Sendable {
     }
 
     private func workshop(
-        _ provider: any SandboxProvider, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
+        _ provider: any SandboxProvider, _ remote: RemoteProviders, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
         _ curl: CurlClient, store: DeploymentStore, logs: LogBook, now: @escaping @Sendable () -> Int64
     ) throws -> Workshop {
         let blobs = try BlobStore(folder: configuration.path("blobs"), curl: curl)
         return Workshop(
-            store: store, provider: provider, gateway: gateway, gatewayPort: gatewayPort,
+            store: store, provider: provider, remoteProviders: remote.all, gateway: gateway, gatewayPort: gatewayPort,
             environments: LocalEnvironments(store: environments), blobs: blobs,
             bundles: try BundleStore(folder: configuration.path("bundles"), blobs: blobs),
             templates: try TemplateCatalog(folder: configuration.templates), prober: Prober(client: curl),
@@ -182,7 +185,7 @@ public struct ControlPlane: Sendable {
     }
 
     private func serve(
-        _ service: DeploymentService, _ blobs: BlobStore, _ token: String, _ gateway: Gateway, _ gatewayPort: Int,
+        _ service: DeploymentService, _ remote: RemoteProviders, _ blobs: BlobStore, _ token: String, _ gateway: Gateway, _ gatewayPort: Int,
         _ isolation: Isolation, _ stop: Stop, _ ready: @escaping @Sendable (Endpoint) -> Void
     ) async throws {
         let stopRequested = AsyncStream<Void>.makeStream()
@@ -227,7 +230,7 @@ public struct ControlPlane: Sendable {
             services: [
                 .init(service: application), .init(service: Sampling(sampler: sampler)),
                 .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
-                .init(service: Expiring(service: service)),
+                .init(service: Expiring(service: service)), .init(service: RemoteProviders.Keeping(providers: remote)),
                 .init(service: WorkEnd(service: service, gateway: gateway)),
             ], logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve

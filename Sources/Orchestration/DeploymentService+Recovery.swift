@@ -7,6 +7,9 @@ import Sandboxes
 import Waiting
 
 extension DeploymentService {
+    /// How long a provider elsewhere may keep the recovery waiting.
+    static let remoteListDeadline = Duration.seconds(10)
+
     /// Brings the world back to what the store says, after a stop or a crash at any point.
     ///
     /// Rollouts that did not commit are undone, active revisions are adopted or started again, and every sandbox of
@@ -75,7 +78,11 @@ extension DeploymentService {
         var found = try await local.list().map { (record: $0, provider: local) }
         for provider in workshop.remoteProviders {
             do {
-                found += try await provider.list().map { (record: $0, provider: provider) }
+                let records = try await withDeadline(
+                    Self.remoteListDeadline, clock: workshop.clock,
+                    BerthError(.timeout, "no answer within \(Self.remoteListDeadline)")
+                ) { try await provider.list() }
+                found += records.map { (record: $0, provider: provider) }
             } catch {
                 failures.append("the sandboxes of \(provider.name) could not be listed: \(error)")
             }

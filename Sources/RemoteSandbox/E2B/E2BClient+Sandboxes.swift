@@ -1,6 +1,7 @@
 import CurlClient
 import DeploymentCore
 import E2BProtocol
+import Sandboxes
 
 /// Which sandboxes are meant.
 public struct E2BFilter: Sendable, Equatable {
@@ -41,6 +42,13 @@ extension E2BClient {
             Call(
                 method: "POST", path: "/v2/sandboxes/\(URLText.escaped(id))/connect", body: body,
                 wish: "connect to sandbox \(VisibleText.of(id))"))
+    }
+
+    /// The agent of a sandbox.
+    ///
+    /// - Parameter user: whom processes belong to; nil is the sandbox's own user.
+    public func agent(of handle: SandboxHandle, as user: String? = nil) -> EnvdClient {
+        account.agent(of: handle, client: curl, user: user)
     }
 
     /// What is known of a sandbox.
