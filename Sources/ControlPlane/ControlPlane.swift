@@ -108,7 +108,8 @@ public struct ControlPlane: Sendable {
     /// Resumes what an earlier control plane paused: only what answers can be adopted.
     private static func wakeSandboxes(of provider: any SandboxProvider) async {
         do {
-            for record in try await provider.list() where record.isAlive && record.isPaused {
+            for record in try await provider.list() 
+            where record.isAlive && record.isPaused && !record.labels.isHosted {
                 try await provider.adopt(record.id).resume()
             }
         } catch {
