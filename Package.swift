@@ -166,7 +166,7 @@ let package = Package(
             "Orchestration",
             [
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
-                "Sandboxes",
+                "Sandboxes", "Waiting",
             ]),
         tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
     ]
