@@ -168,6 +168,13 @@ let package = Package(
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
                 "Sandboxes", "Waiting",
             ]),
+        tests("HostedSandboxes", ["CurlClient", "DeploymentStore", "E2BProtocol", "Waiting"]),
+        tests(
+            "E2BServer",
+            [
+                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes",
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ]),
         tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
     ]
 )
