@@ -159,6 +159,15 @@ let package = Package(
         tests("Waiting"),
         tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
         tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
+        tests(
+            "HostedSandboxes",
+            [
+                "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer", "Egress", "LocalSandbox", "Sandboxes",
+                "Waiting",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
         tests("Egress", ["CPlatform", "Sandboxes"]),
@@ -166,7 +175,7 @@ let package = Package(
             "Orchestration",
             [
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
-                "Sandboxes",
+                "Sandboxes", "Waiting",
             ]),
         tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
     ]

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "include/agent.h"
+#include "spawn_attributes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,12 +11,6 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
-
-// A posix_spawn step: 0 or an errno that ends the preparation.
-#define STEP(call)                                                                                                     \
-    do {                                                                                                               \
-        if ((error = (call)) != 0) goto out;                                                                           \
-    } while (0)
 
 int berth_terminal_resize(int fd, int columns, int rows) {
     struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
@@ -55,20 +50,10 @@ int berth_fd_copy(int fd) {
 
 int berth_terminal_spawn(pid_t *pid, const char *path, char *const argv[], char *const envp[], const char *cwd,
                          const char *terminal) {
-    int error;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    if ((error = posix_spawn_file_actions_init(&actions)) != 0) return -error;
-    if ((error = posix_spawnattr_init(&attributes)) != 0) {
-        posix_spawn_file_actions_destroy(&actions);
-        return -error;
-    }
-    sigset_t all, none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    STEP(posix_spawnattr_setsigdefault(&attributes, &all));
-    STEP(posix_spawnattr_setsigmask(&attributes, &none));
-    STEP(posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID));
+    int error = berth_spawn_prepare(&actions, &attributes, POSIX_SPAWN_SETSID);
+    if (error) return -error;
     STEP(posix_spawn_file_actions_addchdir_np(&actions, cwd));
     // The first terminal that the leader of a new session opens becomes the session's (tty_ioctl(4)).
     STEP(posix_spawn_file_actions_addopen(&actions, 0, terminal, O_RDWR, 0));

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "include/berth_spawn.h"
+#include "spawn_attributes.h"
 #include "spawn_targets.h"
 
 #include <errno.h>
@@ -19,12 +20,6 @@
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
-
-// A posix_spawn step: 0 or an errno that ends the preparation.
-#define STEP(call)                                                                                                     \
-    do {                                                                                                               \
-        if ((error = (call)) != 0) goto out;                                                                           \
-    } while (0)
 
 static int prepare_files(posix_spawn_file_actions_t *actions, const berth_fd_mapping *fds, int count, int *copies) {
     int error = 0, highest = 2;
@@ -66,19 +61,7 @@ int berth_spawn(pid_t *pid, const char *path, char *const argv[], char *const en
     for (int i = 0; i < BERTH_SPAWN_MAXIMUM_FDS; i++) copies[i] = -1;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    if ((error = posix_spawn_file_actions_init(&actions)) != 0) return -error;
-    if ((error = posix_spawnattr_init(&attributes)) != 0) {
-        posix_spawn_file_actions_destroy(&actions);
-        return -error;
-    }
-    sigset_t all, none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
-    if (new_session) flags |= POSIX_SPAWN_SETSID;
-    STEP(posix_spawnattr_setsigdefault(&attributes, &all));
-    STEP(posix_spawnattr_setsigmask(&attributes, &none));
-    STEP(posix_spawnattr_setflags(&attributes, flags));
+    if ((error = berth_spawn_prepare(&actions, &attributes, new_session ? POSIX_SPAWN_SETSID : 0)) != 0) return -error;
     if (cwd) STEP(posix_spawn_file_actions_addchdir_np(&actions, cwd));
     STEP(prepare_files(&actions, fds, count, copies));
     STEP(posix_spawn(pid, path, &actions, &attributes, argv, envp));

@@ -1,9 +1,10 @@
+import DeploymentCore
 import E2BProtocol
 import HTTPTypes
 import Hummingbird
 import NIOCore
 
-extension ControlFailure: @retroactive ResponseGenerator, @retroactive HTTPResponseError {
+extension ControlFailure: HTTPResponseError {
     /// The status as HTTP has it.
     public var status: HTTPResponse.Status { HTTPResponse.Status(code: code) }
 

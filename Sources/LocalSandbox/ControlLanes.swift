@@ -68,7 +68,7 @@ private final class ControlLane: Sendable {
     }
 
     private func exchange(_ line: String) throws -> Answer {
-        if let kept = connection.withLock({ take(&$0) }) {
+        if let kept = connection.withLock({ $0.take() }) {
             // The agent may have closed it since; then a new one decides.
             if let answer = try? ask(kept, line) { return answer }
         }
@@ -94,10 +94,4 @@ private final class ControlLane: Sendable {
         guard result >= 0 else { throw BerthError(.unreachable, "\(message): \(String(cString: strerror(-result)))") }
         return result
     }
-}
-
-private func take<Value>(_ slot: inout Value?) -> Value? {
-    let value = slot
-    slot = nil
-    return value
 }

@@ -5,9 +5,10 @@ import Glibc
 enum SystemFiles {
     static let names = ["passwd", "group", "hosts", "nsswitch.conf"]
 
-    /// Writes the files into `folder`.
-    static func write(to folder: String, hostname: String, hasRoot: Bool) throws {
-        let user = BubblewrapCommand.user
+    /// Writes the files into `folder`; `user` is the number of the user inside.
+    static func write(
+        to folder: String, hostname: String, hasRoot: Bool = false, user: Int = BubblewrapCommand.user
+    ) throws {
         let root = hasRoot ? ("root:x:0:0:root:\(BubblewrapCommand.rootHome):/bin/sh\n", "root:x:0:\n") : ("", "")
         let contents = [
             "passwd": root.0 + "user:x:\(user):\(user):user:\(BubblewrapCommand.home):/bin/sh\n"

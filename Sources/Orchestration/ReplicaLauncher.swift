@@ -23,6 +23,8 @@ struct ReplicaLauncher: Sendable {
     let workshop: Workshop
     let snapshot: Snapshot
     let rollout: String
+    /// Whether the start before did not hold: an app that fails again and again is to disturb nobody.
+    var isTriedAgain = false
 
     /// What will read the app's output.
     func makeOutput() -> OutputCapture {
@@ -85,6 +87,7 @@ struct ReplicaLauncher: Sendable {
         specification.id = id
         specification.labels = labels
         specification.mounts += models
+        specification.isYielding = isTriedAgain
         let sandbox = try await withDeadline(
             Self.sandboxDeadline, clock: workshop.clock,
             BerthError(

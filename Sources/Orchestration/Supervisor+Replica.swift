@@ -10,12 +10,15 @@ extension Supervisor {
 
     /// Starts a new replica, gives it the traffic, and removes what is left of the old one.
     ///
-    /// - Parameter wokenAt: when it was asked to wake up; nil for a restart.
-    func restart(wokenAt: ContinuousClock.Instant? = nil) async throws -> Replica {
+    /// - Parameters:
+    ///   - wokenAt: when it was asked to wake up; nil for a restart.
+    ///   - isTriedAgain: whether the start before did not hold.
+    func restart(wokenAt: ContinuousClock.Instant? = nil, isTriedAgain: Bool = false) async throws -> Replica {
         let old = currentSandbox
         let environment = try await workshop.environments.environment(
             lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
-        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "restart")
+        let launcher = ReplicaLauncher(
+            workshop: workshop, snapshot: snapshot, rollout: "restart", isTriedAgain: isTriedAgain)
         let standby = await launcher.takeStandby(environment)
         // A cold start needs the memory of the old one; beside a standby the old one can wait, and so can what is left of
         // a sandbox from before a sleep.

@@ -151,9 +151,10 @@ final class Supervisor: Sendable {
             if let wait = backOff {
                 guard (try? await workshop.clock.pause(for: wait)) != nil else { return }
             }
+            let isTriedAgain = backOff != nil
             backOff = Self.next(after: backOff)
             do {
-                let replica = try await restart()
+                let replica = try await restart(isTriedAgain: isTriedAgain)
                 serving = replica
                 status.withLock { status in
                     status.state = .serving

@@ -90,6 +90,9 @@ public struct SandboxSpecification: Sendable, Equatable {
     public var allowsSudo: Bool
     /// Whether a sandbox in which they cannot will not do.
     public var needsSudo: Bool
+    /// Whether it begins as one that gives way to its neighbours, until it has kept within its processor limit for a
+    /// while; nothing without such a limit.
+    public var isYielding = false
 
     /// Where the app's folder is inside, absolute; mounts that belong into it have targets beneath.
     public static let appFolder = "/home/user/app"

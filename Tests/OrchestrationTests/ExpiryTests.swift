@@ -4,6 +4,7 @@ import DeploymentCore
 import DeploymentStore
 import Foundation
 import Testing
+import Waiting
 
 @testable import Orchestration
 

@@ -2,6 +2,7 @@ import BerthTestSupport
 import DeploymentCore
 import Sandboxes
 import Testing
+import Waiting
 
 @testable import Orchestration
 

@@ -2,6 +2,7 @@ import BerthTestSupport
 import DeploymentCore
 import Foundation
 import Sandboxes
+import Waiting
 
 @testable import Orchestration
 

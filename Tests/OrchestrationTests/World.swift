@@ -10,6 +10,7 @@ import Gateway
 import HealthProbing
 import Sandboxes
 import Testing
+import Waiting
 
 @testable import Orchestration
 

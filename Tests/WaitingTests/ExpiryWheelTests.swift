@@ -104,17 +104,17 @@ import Testing
     }
 
     @Test func oneThatIsMovedWhileItIsCarriedOutKeepsItsNewTime() async {
-        let gate = Gate()
+        let gate = Promise<Bool>()
         let (done, log) = AsyncStream<String>.makeStream()
         await turning { key in
             log.yield(key)
-            await gate.wait()
+            _ = await gate.wait()
         } _: { wheel in
             var ends = done.makeAsyncIterator()
             wheel.set("sum", at: 0)
             #expect(await ends.next() == "sum")
             wheel.set("sum", at: 7_000)
-            gate.open()
+            gate.fulfil(true)
             await awaitPending(.seconds(7))
             clock.advance(by: .seconds(7))
             #expect(await ends.next() == "sum")

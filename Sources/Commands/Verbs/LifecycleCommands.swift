@@ -34,7 +34,8 @@ struct ExtendCommand: AsyncParsableCommand {
                 let deployment = try await client.extend(name, milliseconds: milliseconds, isExact: exact)
                 let now = Int64(Date().timeIntervalSince1970 * 1_000)
                 let end = deployment.expiresAt.map { "expires in \(Output.until($0, now: now))" }
-                try output.print(deployment, "\(name): \(end ?? "never expires")")
+                let kept = milliseconds != nil ? "never expires, which --exact would change" : "never expires"
+                try output.print(deployment, "\(name): \(end ?? kept)")
             }
         }
     }

@@ -20,6 +20,8 @@ struct GvisorCommand: Sendable {
     static let doorName = ".berth-agent.sock"
     /// The number of the agent's word that it listens.
     static let readinessNumber: Int32 = 0
+    /// The number of its only user.
+    static let user = 0
     /// The name of the container of a trial.
     private static let trialName = "trial"
 
@@ -57,7 +59,7 @@ struct GvisorCommand: Sendable {
     func arguments(_ inhabitant: Inhabitant) -> [String] {
         let folder = inhabitant.folder
         var arguments = walls() + ["--setenv", ProcessTable.marker, folder.id, "--info-fd", "\(Self.infoNumber)"]
-        for file in GvisorFiles.names { arguments += readOnly("\(folder.path)/etc/\(file)", "/etc/\(file)") }
+        for file in SystemFiles.names { arguments += readOnly("\(folder.path)/etc/\(file)", "/etc/\(file)") }
         arguments += readOnly(inhabitant.agent, BubblewrapCommand.agent)
         for path in [BubblewrapCommand.home, BubblewrapCommand.models] { arguments += ["--dir", Place.root + path] }
         arguments += ["--bind", folder.home, Place.home, "--ro-bind", folder.models, Place.models]
@@ -174,21 +176,5 @@ struct GvisorCommand: Sendable {
 
     private static func isInHome(_ mount: SandboxSpecification.Mount) -> Bool {
         mount.target.hasPrefix(BubblewrapCommand.home + "/")
-    }
-}
-
-/// The files of /etc in a sandbox on gVisor, whose only user has the number 0.
-enum GvisorFiles {
-    static let names = SystemFiles.names
-
-    /// Writes the files into `folder`.
-    static func write(to folder: String, hostname: String) throws {
-        try SystemFiles.write(to: folder, hostname: hostname, hasRoot: false)
-        let accounts = [
-            "passwd": "user:x:0:0:user:\(BubblewrapCommand.home):/bin/sh\n"
-                + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-            "group": "user:x:0:\nnogroup:x:65534:\n",
-        ]
-        for (name, text) in accounts { try SandboxFolder.write(Array(text.utf8), to: "\(folder)/\(name)", mode: 0o644) }
     }
 }

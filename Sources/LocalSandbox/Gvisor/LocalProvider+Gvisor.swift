@@ -42,7 +42,7 @@ extension LocalProvider {
         let hostname = MountRules.hostname(state.labels.deployment)
         try makeFolder("\(folder.path)/etc", mode: 0o755)
         for path in [folder.home, folder.app, folder.models] { try makeFolder(path, mode: 0o755) }
-        try GvisorFiles.write(to: "\(folder.path)/etc", hostname: hostname)
+        try SystemFiles.write(to: "\(folder.path)/etc", hostname: hostname, user: GvisorCommand.user)
         try MountRules.makeMountPoints(specification.mounts, home: folder.home)
         // Appended to: gVisor writes at offsets of its own.
         let log = try Descriptor(

@@ -25,8 +25,10 @@ struct IdentityRegister: Sendable {
         if count == 1 { return grant.range(0) }
         let lock: Descriptor
         do {
-            try FileManager.default.createDirectory(
-                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            if access(folder, F_OK) != 0 {
+                try FileManager.default.createDirectory(
+                    atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            }
             lock = try Descriptor(folder: folder)
         } catch  where grant.needsHelpers {
             // Without a folder to agree in, all of a plain user's sandboxes have the same ids.

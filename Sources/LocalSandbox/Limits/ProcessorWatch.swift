@@ -32,6 +32,12 @@ enum ProcessorWatch {
         }
     }
 
+    /// Lets a group begin as one that yields, where the kernel can do it.
+    static func yield(_ group: SandboxGroup) {
+        guard let folder = group.folder(.cpu)?.path, KernelFile.exists("\(folder)/cpu.idle") else { return }
+        try? KernelFile.write("1", to: "\(folder)/cpu.idle")
+    }
+
     /// Watches the group until it is gone; at once over where the kernel cannot do it.
     static func run(_ group: SandboxGroup, every interval: Duration = interval) async {
         guard let folder = group.folder(.cpu)?.path, let idle = KernelFile.number("\(folder)/cpu.idle") else { return }

@@ -1,4 +1,5 @@
 import CPlatform
+import DeploymentCore
 import E2BProtocol
 import Glibc
 

@@ -90,7 +90,7 @@ final class EventChannel: Sendable {
                 if !isFull { continuation.resume() }
             }
         } onCancel: {
-            state.withLock { take(&$0.producer) }?.resume(throwing: CancellationError())
+            state.withLock { $0.producer.take() }?.resume(throwing: CancellationError())
         }
         try Task.checkCancellation()
     }
@@ -99,7 +99,7 @@ final class EventChannel: Sendable {
     func finish(_ error: (any Error)?) {
         let consumer = state.withLock { state in
             if state.end == nil { state.end = error.map { .failure($0) } ?? .success(()) }
-            return take(&state.consumer)
+            return state.consumer.take()
         }
         guard let consumer else { return }
         if let error { consumer.resume(throwing: error) } else { consumer.resume(returning: nil) }
@@ -126,7 +126,7 @@ final class EventChannel: Sendable {
                 }
             }
         } onCancel: {
-            state.withLock { take(&$0.consumer) }?.resume(throwing: CancellationError())
+            state.withLock { $0.consumer.take() }?.resume(throwing: CancellationError())
         }
     }
 
@@ -134,7 +134,7 @@ final class EventChannel: Sendable {
         state.withLock { state in
             if !state.events.isEmpty {
                 let event = state.events.removeFirst()
-                return .event(event, state.events.count < Self.capacity ? take(&state.producer) : nil)
+                return .event(event, state.events.count < Self.capacity ? state.producer.take() : nil)
             }
             if let end = state.end { return .end(end) }
             if Task.isCancelled { return .cancelled }
@@ -142,10 +142,4 @@ final class EventChannel: Sendable {
             return .wait
         }
     }
-}
-
-private func take<Value>(_ slot: inout Value?) -> Value? {
-    let value = slot
-    slot = nil
-    return value
 }
