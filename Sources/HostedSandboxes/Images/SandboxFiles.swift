@@ -2,12 +2,15 @@ import CurlClient
 import DeploymentCore
 import Glibc
 import Sandboxes
+import Waiting
 
 /// Moves the files of a sandbox out and in: `tar` runs inside as whoever owns them, and streams through the agent.
 ///
 /// An archive names files from `/`: `home/user/…`, `root/…`, `tmp/…`, and of a whole snapshot `dev/shm/…` and `run/…`.
 /// Names, modes, owners, times, hard links, symlinks, holes and attributes of users are kept; sockets are not.
 public struct SandboxFiles: Sendable {
+    /// How long a killed process gets to end.
+    private static let endLimit = Duration.seconds(10)
     /// What is read of an archive at once, in bytes.
     private static let step = 64 << 10
     /// How much of what tar says an error tells, in bytes.
@@ -64,8 +67,11 @@ public struct SandboxFiles: Sendable {
     private var unpacking: [String] {
         var command = ["tar", "--extract", "--file=-"] + Self.form + ["--preserve-permissions", "--delay-directory-restore"]
         if !sandbox.hasRoot { command.append("--no-same-owner") }
-        guard sandbox.sharesHost else { return command + ["--directory=/"] }
-        return command + ["--directory=\(sandbox.home)", "--strip-components=2", Self.home]
+        command +=
+            sandbox.sharesHost
+            ? ["--directory=\(sandbox.home)", "--strip-components=2", Self.home] : ["--directory=/"]
+        // A new sandbox has this folder, which the archive may be without.
+        return ["/bin/sh", "-c", "rmdir -- \"$0/app\" 2>/dev/null; exec \"$@\"", sandbox.home] + command
     }
 
     /// What can be written inside.
@@ -103,10 +109,19 @@ public struct SandboxFiles: Sendable {
                 code, "the files of sandbox \(sandbox.id) cannot be \(input == nil ? "read" : "written"): "
                     + (text.isEmpty ? "tar ended with \(status.map { "\($0)" } ?? "nothing")" : text), cause: failure)
         } catch {
-            // Not part of this task, which may be cancelled.
-            await Task { try? await process.signal(SIGKILL) }.value
+            await Self.end(process)
             throw error
         }
+    }
+
+    /// Ends a process and waits for its end; not as part of this task, which may be cancelled.
+    private static func end(_ process: EnvdProcess) async {
+        await Task {
+            try? await process.signal(SIGKILL)
+            try? await withDeadline(endLimit, BerthError(.timeout, "a killed process does not end")) {
+                for try await _ in process.events {}
+            }
+        }.value
     }
 
     /// Sends a file of the host to a process, and then the end of it; ends the process when that fails.
