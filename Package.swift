@@ -159,6 +159,15 @@ let package = Package(
         tests("Waiting"),
         tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
         tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
+        tests(
+            "HostedSandboxes",
+            [
+                "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer", "Egress", "LocalSandbox", "Sandboxes",
+                "Waiting",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
         tests("Egress", ["CPlatform", "Sandboxes"]),
@@ -168,7 +177,6 @@ let package = Package(
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
                 "Sandboxes", "Waiting",
             ]),
-        tests("HostedSandboxes", ["CurlClient", "DeploymentStore", "E2BProtocol", "Waiting"]),
         tests(
             "E2BServer",
             [
