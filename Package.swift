@@ -100,7 +100,10 @@ let package = Package(
             ]),
         library(
             "HostedSandboxes",
-            ["CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Sandboxes", "Waiting", crypto]),
+            [
+                "CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Environments", "Sandboxes", "Waiting",
+                crypto,
+            ]),
 
         // API
         library(
@@ -168,6 +171,12 @@ let package = Package(
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
                 "Sandboxes", "Waiting",
             ]),
+        .testTarget(
+            name: "InterpreterTests",
+            dependencies: [
+                "BerthTestSupport", "CurlClient", "DeploymentCore", "Environments", "HostedSandboxes", "LocalSandbox",
+                "Sandboxes",
+            ], exclude: ["python"], swiftSettings: strict),
         tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
     ]
 )

@@ -78,6 +78,13 @@ class ChartFormatter(Formatter):
     format_type = Unicode("e2b/chart")
     print_method = ObjectName("_repr_e2b_chart_")
 
+    def __call__(self, obj: Any) -> Any:
+        # Not registered as a type's printer: matplotlib_inline removes those of figures.
+        module = sys.modules.get("matplotlib.figure")
+        if module is not None and isinstance(obj, module.Figure):
+            return chart(obj)
+        return super().__call__(obj)
+
 
 def show_pictures(module: ModuleType) -> None:
     """Makes `Image.show()` and `Image.save()` show the picture to the client."""
@@ -134,6 +141,5 @@ def install(shell: InteractiveShell) -> None:
     # It has another home since pandas 3.
     for module in ("pandas", "pandas.core.frame"):
         data.for_type_by_name(module, "DataFrame", table)
-    charts.for_type_by_name("matplotlib.figure", "Figure", chart)
     formatters.formatters["e2b/data"], formatters.formatters["e2b/chart"] = data, charts
     sys.meta_path.insert(0, PictureHook())
