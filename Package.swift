@@ -101,7 +101,8 @@ let package = Package(
         library(
             "HostedSandboxes",
             [
-                "CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Environments", "Sandboxes", "Waiting",
+                "CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Environments", "Sandboxes",
+                "Waiting",
                 crypto,
             ]),
 

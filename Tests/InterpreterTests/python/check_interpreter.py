@@ -522,13 +522,13 @@ class Charts(Case):
         self.assertEqual([(p.label, p.angle, p.radius) for p in chart.elements], [("a", 90, 1), ("b", 270, 1)])
 
     def test_box(self) -> None:
-        chart = self.chart(
-            "plt.boxplot([[1, 2, 3, 4, 5], [2, 4, 6, 8, 30]], tick_labels=['a', 'b'], patch_artist=True)"
-        )
+        code = "plt.boxplot([[85, 90, 78, 92, 88], [95, 89, 76, 91, 84, 87]], tick_labels=['a', 'b'], patch_artist=True)"
+        chart = self.chart(code)
         self.assertIsInstance(chart, BoxAndWhiskerChart)
         first, second = chart.elements
-        self.assertEqual((first.label, first.min, first.first_quartile, first.median), ("a", 1, 2, 3))
-        self.assertEqual((first.third_quartile, first.max, second.outliers), (4, 5, [30]))
+        self.assertEqual((first.label, first.min, first.first_quartile, first.median), ("a", 78, 85, 88))
+        self.assertEqual((first.third_quartile, first.max, second.outliers), (90, 92, [76]))
+        self.assertEqual(self.run_code(PLOT + code).logs.stderr, [])
 
     def test_several_axes_are_a_superchart(self) -> None:
         chart = self.chart(

@@ -7,6 +7,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import warnings
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -54,7 +55,9 @@ def chart(figure: Any) -> dict[str, Any] | None:
     from e2b_charts import chart_figure_to_dict
 
     try:
-        return plain(chart_figure_to_dict(figure)) or None
+        # Numbers of numpy where it expects others.
+        with warnings.catch_warnings(action="ignore"):
+            return plain(chart_figure_to_dict(figure)) or None
     except Exception:  # the picture is there all the same
         return None
 
