@@ -100,7 +100,11 @@ let package = Package(
             ]),
         library(
             "HostedSandboxes",
-            ["CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Sandboxes", "Waiting", crypto]),
+            [
+                "CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Environments", "Sandboxes",
+                "Waiting",
+                crypto,
+            ]),
 
         // API
         library(
@@ -183,6 +187,12 @@ let package = Package(
                 "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes",
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]),
+        .testTarget(
+            name: "InterpreterTests",
+            dependencies: [
+                "BerthTestSupport", "CurlClient", "DeploymentCore", "Environments", "HostedSandboxes", "LocalSandbox",
+                "Sandboxes",
+            ], exclude: ["python"], swiftSettings: strict),
         tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
     ]
 )
