@@ -133,7 +133,7 @@ let package = Package(
             "Commands",
             [
                 "AppTemplates", "Artifacts", "CPlatform", "ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol",
-                "Environments", "ManifestParsing", "Sandboxes",
+                "Environments", "ManifestParsing", "RemoteSandbox", "Sandboxes",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "berth", dependencies: ["Commands"], swiftSettings: strict),

@@ -75,8 +75,10 @@ public struct ControlPlane: Sendable {
             }
             let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)
             try await environments.removeLeftovers()
+            let remote = try RemoteProviders(
+                configuration, environment: environment, curl: curl, now: now, announce: Self.log)
             let workshop = try workshop(
-                provider, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
+                provider, remote, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
             let service = DeploymentService(workshop: workshop)
             let isolation = try await provider.capabilities().isolation
             await Self.wakeSandboxes(of: provider)
@@ -87,7 +89,8 @@ public struct ControlPlane: Sendable {
             let serving: Result<Void, any Error>
             do {
                 serving = .success(
-                    try await serve(service, hosted, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
+                    try await serve(
+                        service, hosted, remote, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
             } catch {
                 serving = .failure(error)
             }
@@ -99,6 +102,7 @@ public struct ControlPlane: Sendable {
             if stop.isRemovingSandboxes.withLock({ $0 }) {
                 for failure in await service.removeSandboxes() { Self.log(failure) }
             }
+            await remote.close()
             await egress.close()
             try serving.get()
         } catch {
@@ -125,12 +129,12 @@ public struct ControlPlane: Sendable {
     }
 
     private func workshop(
-        _ provider: any SandboxProvider, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
+        _ provider: any SandboxProvider, _ remote: RemoteProviders, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
         _ curl: CurlClient, store: DeploymentStore, logs: LogBook, now: @escaping @Sendable () -> Int64
     ) throws -> Workshop {
         let blobs = try BlobStore(folder: configuration.path("blobs"), curl: curl)
         return Workshop(
-            store: store, provider: provider, gateway: gateway, gatewayPort: gatewayPort,
+            store: store, provider: provider, remoteProviders: remote.all, gateway: gateway, gatewayPort: gatewayPort,
             environments: LocalEnvironments(store: environments), blobs: blobs,
             bundles: try BundleStore(folder: configuration.path("bundles"), blobs: blobs),
             templates: try TemplateCatalog(folder: configuration.templates), prober: Prober(client: curl),
@@ -186,8 +190,9 @@ public struct ControlPlane: Sendable {
     }
 
     private func serve(
-        _ service: DeploymentService, _ hosted: HostedPlane, _ blobs: BlobStore, _ token: String, _ gateway: Gateway,
-        _ gatewayPort: Int, _ isolation: Isolation, _ stop: Stop, _ ready: @escaping @Sendable (Endpoint) -> Void
+        _ service: DeploymentService, _ hosted: HostedPlane, _ remote: RemoteProviders, _ blobs: BlobStore,
+        _ token: String, _ gateway: Gateway, _ gatewayPort: Int, _ isolation: Isolation, _ stop: Stop,
+        _ ready: @escaping @Sendable (Endpoint) -> Void
     ) async throws {
         let stopRequested = AsyncStream<Void>.makeStream()
         let running = AsyncStream<Void>.makeStream()
@@ -232,7 +237,7 @@ public struct ControlPlane: Sendable {
             services: [
                 .init(service: application), .init(service: Sampling(sampler: sampler)),
                 .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
-                .init(service: Expiring(service: service)),
+                .init(service: Expiring(service: service)), .init(service: RemoteProviders.Keeping(providers: remote)),
             ] + hosted.services(logger: logger) + [
                 .init(service: WorkEnd(service: service, gateway: gateway)),
             ], logger: logger)

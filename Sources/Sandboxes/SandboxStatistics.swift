@@ -82,6 +82,10 @@ extension Sandbox {
     public func statistics() async throws -> SandboxStatistics {
         throw BerthError(.sandbox, "sandbox \(id) has no statistics: its provider gives none")
     }
+    /// On this machine.
+    public var origin: String? { nil }
+    /// Nothing is to be taken away: what was made here never reached more than its app may.
+    public func seal() async throws {}
     /// Nothing that this provider knows of.
     public func exceededLimits() async -> [ExceededLimit] { [] }
     /// - Throws: `sandbox`: a provider whose agents are elsewhere.
