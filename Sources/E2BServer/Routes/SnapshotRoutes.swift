@@ -5,7 +5,7 @@ import HostedSandboxes
 import Hummingbird
 
 /// Snapshots and forks of sandboxes (protocol note 1.4, 1.8).
-public struct SnapshotRoutes: Sendable {
+public struct SnapshotRoutes: E2BRoutes {
     private let snapshots: Snapshots
 
     /// Serves from the service.

@@ -15,7 +15,7 @@ extension SandboxHost {
         SandboxHandle(
             sandbox: record.id, template: record.template, alias: record.alias,
             agentToken: record.isSecure ? surroundings.tokens.agentToken(record.id) : nil,
-            trafficToken: trafficToken(record))
+            trafficToken: trafficToken(record), domain: domain)
     }
 
     func trafficToken(_ record: HostedSandboxRecord) -> String? {

@@ -74,6 +74,8 @@ public actor SandboxHost {
     var entries: [String: Entry] = [:]
     var creations: [String: PendingCreation] = [:]
     var rate: CreationRate
+    /// What the hosts of sandboxes are below; nil leaves it to clients.
+    var domain: String?
     private var isClosed = false
 
     /// Creates a host that knows no sandbox yet; `recover()` comes first.
@@ -90,6 +92,9 @@ public actor SandboxHost {
 
     var now: Int64 { surroundings.now() }
     var store: DeploymentStore { surroundings.store }
+
+    /// Says from now on what the hosts of sandboxes are below, with its port.
+    public func serve(domain: String?) { self.domain = domain }
 
     /// Ends or pauses what has expired, until the task is cancelled.
     public nonisolated func expireSandboxes() async {
