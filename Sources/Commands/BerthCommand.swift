@@ -37,7 +37,9 @@ struct BerthCommand: AsyncParsableCommand {
             CommandGroup(name: "Sandboxes", subcommands: [SandboxCommand.self]),
             CommandGroup(
                 name: "The machine",
-                subcommands: [DoctorCommand.self, ServeCommand.self, DownCommand.self, CompletionsCommand.self]),
+                subcommands: [
+                    DoctorCommand.self, ServeCommand.self, DownCommand.self, TLSCommand.self, CompletionsCommand.self,
+                ]),
         ])
 }
 

@@ -87,7 +87,7 @@ extension DeploymentService {
                 failures.append("the sandboxes of \(provider.name) could not be listed: \(error)")
             }
         }
-        return found
+        return found.filter { !$0.record.labels.isHosted }  // clients own those
     }
 
     /// Forgets old revisions and removes the files that none of the others needs.

@@ -270,12 +270,12 @@ public actor DeploymentService {
         await workshop.standbys.close()
     }
 
-    /// Removes every sandbox of ours; returns those that would not go, with the reason.
+    /// Removes every sandbox of a deployment; returns those that would not go, with the reason.
     public func removeSandboxes() async -> [String] {
         var left: [String] = []
         for provider in workshop.providers {
             do {
-                for record in try await provider.list() {
+                for record in try await provider.list() where !record.labels.isHosted {
                     do {
                         try await provider.destroy(record.id)
                     } catch {
