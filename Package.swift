@@ -182,7 +182,6 @@ let package = Package(
             ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
-        tests("Certificates"),
         tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(

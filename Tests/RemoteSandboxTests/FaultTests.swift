@@ -1,5 +1,6 @@
 import BerthTestSupport
 import DeploymentCore
+import E2BProtocol
 import Foundation
 import Sandboxes
 import Testing

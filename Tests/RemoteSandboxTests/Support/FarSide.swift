@@ -166,7 +166,7 @@ final class FarSide: Sendable {
             default: break
             }
             guard var sandbox = state.sandboxes[id] else {
-                return Self.json(404, ["code": 404, "message": "sandbox \"\(id)\" doesn't exist"])
+                return Self.json(404, ["code": 404, "message": .string("sandbox \"\(id)\" doesn't exist")])
             }
             switch call {
             case .create, .list: break
