@@ -125,7 +125,8 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer",
+                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore",
+                "E2BProtocol", "E2BServer",
                 "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
                 "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -181,7 +182,6 @@ let package = Package(
             ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
-        tests("Certificates"),
         tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(

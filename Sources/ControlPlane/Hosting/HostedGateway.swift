@@ -23,7 +23,8 @@ struct HostedGateway: Sendable {
         let domain = certificates.domain
         let tls = domain.map { _ in
             SandboxGateway.TLSFiles(
-                port: configuration.e2bTLSPort ?? Configuration.defaultE2BTLSPort, certificate: certificates.certificate,
+                port: configuration.e2bTLSPort ?? Configuration.defaultE2BTLSPort,
+                certificate: certificates.certificate,
                 key: certificates.key)
         }
         let gateway = SandboxGateway(

@@ -33,7 +33,8 @@ struct HostedPlane: Sendable {
     /// - Throws: `internal_error` when a secret can be read by others, and what the store and the engine say.
     static func open(
         _ configuration: Configuration, store: DeploymentStore, provider: any SandboxProvider,
-        environments: EnvironmentStore, curl: CurlClient, now: @escaping @Sendable () -> Int64, log: @escaping @Sendable (String) -> Void
+        environments: EnvironmentStore, curl: CurlClient, now: @escaping @Sendable () -> Int64,
+        log: @escaping @Sendable (String) -> Void
     ) async throws -> HostedPlane {
         let interpreter = InterpreterImage(templates: configuration.templates, environments: environments, log: log)
         let images = ImageStore(

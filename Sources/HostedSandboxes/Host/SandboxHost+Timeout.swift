@@ -118,7 +118,7 @@ extension HostedSandboxRecord {
     }
 
     /// The mounted volumes.
-    var volumeMounts: [SandboxCreation.VolumeMount] {
+    public var volumeMounts: [SandboxCreation.VolumeMount] {
         guard let volumes, let json = try? JSONValue(parsing: Array(volumes.utf8)) else { return [] }
         return (json.array ?? []).compactMap { try? SandboxCreation.VolumeMount(json: $0) }
     }

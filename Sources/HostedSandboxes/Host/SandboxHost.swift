@@ -198,11 +198,3 @@ public actor SandboxHost {
         return sandbox
     }
 }
-
-extension Timestamp {
-    /// The instant of milliseconds since 1970.
-    init(milliseconds: Int64) {
-        let second = milliseconds >= 0 ? milliseconds / 1_000 : (milliseconds - 999) / 1_000
-        self.init(seconds: second, nanoseconds: Int32(milliseconds - second * 1_000) * 1_000_000)
-    }
-}
