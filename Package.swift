@@ -168,6 +168,14 @@ let package = Package(
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
                 "Sandboxes", "Waiting",
             ]),
+        tests(
+            "HostedSandboxes", ["CurlClient", "DeploymentStore", "E2BProtocol", "LocalSandbox", "Sandboxes", "Waiting"]),
+        tests(
+            "E2BServer",
+            [
+                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes", "Sandboxes", "Waiting",
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ]),
         tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
     ]
 )
