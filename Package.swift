@@ -37,6 +37,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -67,6 +68,12 @@ let package = Package(
         library(
             "Environments",
             ["DeploymentCore", "CPlatform", crypto, .product(name: "Subprocess", package: "swift-subprocess")]),
+        library(
+            "Certificates",
+            [
+                "DeploymentCore", crypto, .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ]),
         library("DeploymentStore", ["DeploymentCore", grdb]),
         library("Waiting", ["DeploymentCore"]),
         library("E2BProtocol", ["DeploymentCore"]),
@@ -87,10 +94,10 @@ let package = Package(
         library(
             "SandboxGateway",
             [
-                "CPlatform", "DeploymentCore", "E2BProtocol", "Sandboxes", crypto, http1,
+                "DeploymentCore", "E2BProtocol", "Sandboxes", http1,
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "X509", package: "swift-certificates"),
             ] + nio),
         library(
             "Orchestration",
@@ -128,8 +135,8 @@ let package = Package(
         library(
             "Commands",
             [
-                "AppTemplates", "Artifacts", "CPlatform", "ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol",
-                "Environments", "ManifestParsing", "Sandboxes",
+                "AppTemplates", "Artifacts", "CPlatform", "Certificates", "ControlAPI", "ControlPlane", "CurlClient",
+                "E2BProtocol", "Environments", "ManifestParsing", "Sandboxes",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "berth", dependencies: ["Commands"], swiftSettings: strict),
@@ -161,6 +168,8 @@ let package = Package(
         tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
         tests("HealthProbing"),
         tests("Gateway", nio),
+        tests("Certificates"),
+        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
             "Orchestration",

@@ -36,7 +36,9 @@ struct BerthCommand: AsyncParsableCommand {
             CommandGroup(name: "Inside", subcommands: [ExecCommand.self, ShellCommand.self, CopyCommand.self]),
             CommandGroup(
                 name: "The machine",
-                subcommands: [DoctorCommand.self, ServeCommand.self, DownCommand.self, CompletionsCommand.self]),
+                subcommands: [
+                    DoctorCommand.self, ServeCommand.self, DownCommand.self, TLSCommand.self, CompletionsCommand.self,
+                ]),
         ])
 }
 

@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-extension ControlFailure: ResponseGenerator, HTTPResponseError {
+extension ControlFailure: HTTPResponseError {
     /// The status as HTTP has it.
     public var status: HTTPResponse.Status { HTTPResponse.Status(code: code) }
 
