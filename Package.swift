@@ -121,8 +121,8 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer",
-                "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
+                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol",
+                "E2BServer", "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
                 "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),

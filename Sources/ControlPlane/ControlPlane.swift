@@ -82,7 +82,7 @@ public struct ControlPlane: Sendable {
             await Self.wakeSandboxes(of: provider)
             for failure in try await service.recover() { Self.log(failure) }
             let hosted = try await HostedPlane.open(
-                configuration, store: store, provider: provider, now: now, log: Self.log)
+                configuration, store: store, provider: provider, client: curl, now: now, log: Self.log)
             let stop = Stop(when: stopped)
             let serving: Result<Void, any Error>
             do {

@@ -1,3 +1,4 @@
+import Certificates
 import DeploymentCore
 import SandboxGateway
 
@@ -7,15 +8,29 @@ struct HostedGateway: Sendable {
     let port: Int
     /// The port with TLS; nil without a certificate.
     let tlsPort: Int?
-    /// Lets requests in flight come to their end, for so long.
-    let stop: @Sendable (_ grace: Duration) async -> Void
+    private let gateway: SandboxGateway
 
-    /// Opens the front door; nil where nothing can be opened, as `log` was told.
+    /// Opens the front door, with TLS where `berth tls` made a certificate.
     ///
-    /// - Throws: `conflict` when a port that was asked for by its number is taken.
+    /// - Throws: `conflict` when a port is taken, `usage` for a certificate that cannot be used.
     static func open(
-        _ configuration: Configuration, doors: any SandboxDoors, socket: String, log: @Sendable (String) -> Void
-    ) async throws -> HostedGateway? {
-        nil
+        _ configuration: Configuration, doors: any SandboxDoors, socket: String
+    ) async throws -> HostedGateway {
+        let certificates = CertificateStore(folder: configuration.path("tls"))
+        var settings = SandboxGateway.Configuration(
+            host: Configuration.host, port: configuration.e2bPort ?? Configuration.defaultE2BPort,
+            controlSocket: socket)
+        if let domain = certificates.domain {
+            settings.domain = domain
+            settings.tls = SandboxGateway.TLSFiles(
+                port: configuration.e2bTLSPort ?? Configuration.defaultE2BTLSPort,
+                certificate: certificates.certificate, key: certificates.key)
+        }
+        let gateway = SandboxGateway(configuration: settings, doors: doors)
+        let (port, tlsPort) = try await gateway.start()
+        return HostedGateway(port: port, tlsPort: tlsPort, gateway: gateway)
     }
+
+    /// Lets requests in flight come to their end, for so long.
+    func stop(grace: Duration) async { await gateway.stop(grace: grace) }
 }

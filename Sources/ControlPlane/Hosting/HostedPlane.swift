@@ -1,3 +1,4 @@
+import CurlClient
 import DeploymentCore
 import DeploymentStore
 import E2BServer
@@ -16,6 +17,7 @@ struct HostedPlane: Sendable {
     private static let maximumSocketPath = 107
 
     let host: SandboxHost
+    private let events: SandboxEvents
     private let configuration: Configuration
     private let key: String
     private let socket: String
@@ -27,7 +29,7 @@ struct HostedPlane: Sendable {
     ///
     /// - Throws: `internal_error` when a secret can be read by others, and what the store and the engine say.
     static func open(
-        _ configuration: Configuration, store: DeploymentStore, provider: any SandboxProvider,
+        _ configuration: Configuration, store: DeploymentStore, provider: any SandboxProvider, client: CurlClient,
         now: @escaping @Sendable () -> Int64, log: @escaping @Sendable (String) -> Void
     ) async throws -> HostedPlane {
         let host = SandboxHost(
@@ -42,16 +44,17 @@ struct HostedPlane: Sendable {
         }
         let plane = HostedPlane(
             host: host, configuration: configuration, key: try HostedSecrets.key(configuration), socket: socket,
-            log: log)
+            log: log, events: SandboxEvents(store: store, client: client, now: now))
         for failure in try await host.recover() { log(failure) }
         return plane
     }
 
     private init(
         host: SandboxHost, configuration: Configuration, key: String, socket: String,
-        log: @escaping @Sendable (String) -> Void
+        log: @escaping @Sendable (String) -> Void, events: SandboxEvents
     ) {
         self.host = host
+        self.events = events
         self.configuration = configuration
         self.key = key
         self.socket = socket
@@ -59,7 +62,9 @@ struct HostedPlane: Sendable {
     }
 
     /// All routes of clients.
-    private var routes: [any E2BRoutes] { [SandboxRoutes(host: host), SandboxLookRoutes(host: host)] }
+    private var routes: [any E2BRoutes] {
+        [SandboxRoutes(host: host), SandboxLookRoutes(host: host), EventRoutes(events: events)]
+    }
 
     /// What runs while the control plane serves; the last is stopped first.
     func services(logger: Logger) -> [ServiceGroupConfiguration.ServiceConfiguration] {
@@ -71,16 +76,17 @@ struct HostedPlane: Sendable {
             onServerRunning: { _ in await openGateway() }, logger: logger)
         return [
             .init(service: application), .init(service: Work(body: host.expireSandboxes)),
-            .init(service: Work(body: host.measureSandboxes)), .init(service: FrontDoor(gateway: gateway)),
+            .init(service: Work(body: host.measureSandboxes)),
+            .init(service: Work(body: events.run)), .init(service: FrontDoor(gateway: gateway)),
         ]
     }
 
     private func openGateway() async {
         do {
             gateway.fulfil(
-                try await HostedGateway.open(
-                    configuration, doors: HostedDoors(host: host), socket: socket, log: log))
+                try await HostedGateway.open(configuration, doors: HostedDoors(host: host), socket: socket))
         } catch {
+            // Deployments are served all the same.
             log("clients of sandboxes have no way in: \(error)")
             gateway.fulfil(nil)
         }
@@ -94,7 +100,7 @@ struct HostedPlane: Sendable {
 
     /// Ends all work here; the sandboxes go on for the next control plane, unless they are to be removed.
     func close(removingSandboxes: Bool) async {
-        if let open = gateway.current, let open { await open.stop(.zero) }
+        if let open = gateway.current, let open { await open.stop(grace: .zero) }
         if removingSandboxes { for failure in await host.killAll() { log(failure) } }
         await host.close()
         unlink(socket)
@@ -113,7 +119,7 @@ struct HostedPlane: Sendable {
 
         func run() async throws {
             try await gracefulShutdown()
-            if let open = gateway.current, let open { await open.stop(ControlPlane.stopGrace) }
+            if let open = gateway.current, let open { await open.stop(grace: ControlPlane.stopGrace) }
         }
     }
 }
