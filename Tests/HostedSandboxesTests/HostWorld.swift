@@ -6,6 +6,7 @@ import E2BProtocol
 import Foundation
 import Sandboxes
 import Testing
+import Waiting
 
 @testable import HostedSandboxes
 

@@ -89,7 +89,7 @@ import Waiting
                 try await world.until { try world.written(id) == .running }
             }
             #expect(world.engine.sandbox(id)?.isPaused == false)
-            #expect(await world.host.wheel.time(of: id) == HostWorld.epoch + 1_000_000)
+            #expect(world.host.wheel.time(of: id) == HostWorld.epoch + 1_000_000)
         }
     }
 
