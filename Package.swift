@@ -193,7 +193,7 @@ let package = Package(
         tests(
             "E2BServer",
             [
-                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes",
+                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes", "Sandboxes", "Waiting",
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]),
         .testTarget(

@@ -38,7 +38,8 @@ struct BerthCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "The machine",
                 subcommands: [
-                    DoctorCommand.self, ServeCommand.self, DownCommand.self, TLSCommand.self, CompletionsCommand.self,
+                    DoctorCommand.self, ServeCommand.self, DownCommand.self, TLSCommand.self, E2BCommand.self,
+                    CompletionsCommand.self,
                 ]),
         ])
 }

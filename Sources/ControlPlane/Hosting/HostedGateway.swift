@@ -38,5 +38,5 @@ struct HostedGateway: Sendable {
     }
 
     /// Lets requests in flight come to their end, for so long.
-    func stop(_ grace: Duration) async { await gateway.stop(grace: grace) }
+    func stop(grace: Duration) async { await gateway.stop(grace: grace) }
 }

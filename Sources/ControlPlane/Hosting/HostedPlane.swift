@@ -113,6 +113,7 @@ struct HostedPlane: Sendable {
             await host.serve(domain: open.domain)
             gateway.fulfil(open)
         } catch {
+            // Deployments are served all the same.
             log("clients of sandboxes have no way in: \(error)")
             gateway.fulfil(nil)
         }
@@ -126,7 +127,7 @@ struct HostedPlane: Sendable {
 
     /// Ends all work here; the sandboxes go on for the next control plane, unless they are to be removed.
     func close(removingSandboxes: Bool) async {
-        if let open = gateway.current, let open { await open.stop(.zero) }
+        if let open = gateway.current, let open { await open.stop(grace: .zero) }
         await templates.close()
         if removingSandboxes { for failure in await host.killAll() { log(failure) } }
         await host.close()
@@ -146,7 +147,7 @@ struct HostedPlane: Sendable {
 
         func run() async throws {
             try await gracefulShutdown()
-            if let open = gateway.current, let open { await open.stop(ControlPlane.stopGrace) }
+            if let open = gateway.current, let open { await open.stop(grace: ControlPlane.stopGrace) }
         }
     }
 }
