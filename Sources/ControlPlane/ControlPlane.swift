@@ -81,11 +81,13 @@ public struct ControlPlane: Sendable {
             let isolation = try await provider.capabilities().isolation
             await Self.wakeSandboxes(of: provider)
             for failure in try await service.recover() { Self.log(failure) }
+            let hosted = try await HostedPlane.open(
+                configuration, store: store, provider: provider, now: now, log: Self.log)
             let stop = Stop(when: stopped)
             let serving: Result<Void, any Error>
             do {
                 serving = .success(
-                    try await serve(service, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
+                    try await serve(service, hosted, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
             } catch {
                 serving = .failure(error)
             }
@@ -93,6 +95,7 @@ public struct ControlPlane: Sendable {
             await service.close()
             await environments.close()
             await gateway.stop(grace: Self.stopGrace)
+            await hosted.close(removingSandboxes: stop.isRemovingSandboxes.withLock { $0 })
             if stop.isRemovingSandboxes.withLock({ $0 }) {
                 for failure in await service.removeSandboxes() { Self.log(failure) }
             }
@@ -108,7 +111,8 @@ public struct ControlPlane: Sendable {
     /// Resumes what an earlier control plane paused: only what answers can be adopted.
     private static func wakeSandboxes(of provider: any SandboxProvider) async {
         do {
-            for record in try await provider.list() where record.isAlive && record.isPaused {
+            for record in try await provider.list() 
+            where record.isAlive && record.isPaused && !record.labels.isHosted {
                 try await provider.adopt(record.id).resume()
             }
         } catch {
@@ -182,8 +186,8 @@ public struct ControlPlane: Sendable {
     }
 
     private func serve(
-        _ service: DeploymentService, _ blobs: BlobStore, _ token: String, _ gateway: Gateway, _ gatewayPort: Int,
-        _ isolation: Isolation, _ stop: Stop, _ ready: @escaping @Sendable (Endpoint) -> Void
+        _ service: DeploymentService, _ hosted: HostedPlane, _ blobs: BlobStore, _ token: String, _ gateway: Gateway,
+        _ gatewayPort: Int, _ isolation: Isolation, _ stop: Stop, _ ready: @escaping @Sendable (Endpoint) -> Void
     ) async throws {
         let stopRequested = AsyncStream<Void>.makeStream()
         let running = AsyncStream<Void>.makeStream()
@@ -210,9 +214,10 @@ public struct ControlPlane: Sendable {
                 address: .hostname(Configuration.host, port: configuration.apiPort), serverName: nil),
             onServerRunning: { channel in
                 running.continuation.finish()
+                let front = await hosted.ports()
                 let endpoint = Endpoint(
                     apiPort: channel.localAddress?.port ?? configuration.apiPort, gatewayPort: gatewayPort,
-                    pid: getpid())
+                    pid: getpid(), e2bPort: front?.plain, e2bTLSPort: front?.tls)
                 do {
                     try endpoint.write(to: configuration)
                     ready(endpoint)
@@ -228,6 +233,7 @@ public struct ControlPlane: Sendable {
                 .init(service: application), .init(service: Sampling(sampler: sampler)),
                 .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
                 .init(service: Expiring(service: service)),
+            ] + hosted.services(logger: logger) + [
                 .init(service: WorkEnd(service: service, gateway: gateway)),
             ], logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve

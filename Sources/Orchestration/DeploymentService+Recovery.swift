@@ -15,7 +15,7 @@ extension DeploymentService {
     /// - Returns: what could not be done, for the log.
     public func recover() async throws -> [String] {
         for rollout in try workshop.store.runningRollouts() { try interrupt(rollout) }
-        let sandboxes = try await workshop.provider.list()
+        let sandboxes = try await workshop.provider.list().filter { !$0.labels.isHosted }
         var kept: Set<String> = []
         var failures: [String] = []
         var ended: [String] = []

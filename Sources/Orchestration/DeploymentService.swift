@@ -268,11 +268,11 @@ public actor DeploymentService {
         await workshop.standbys.close()
     }
 
-    /// Removes every sandbox of ours; returns those that would not go, with the reason.
+    /// Removes every sandbox of a deployment; returns those that would not go, with the reason.
     public func removeSandboxes() async -> [String] {
         var left: [String] = []
         do {
-            for record in try await workshop.provider.list() {
+            for record in try await workshop.provider.list() where !record.labels.isHosted {
                 do {
                     try await workshop.provider.destroy(record.id)
                 } catch {

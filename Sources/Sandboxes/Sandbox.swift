@@ -61,6 +61,16 @@ public protocol Sandbox: Sendable {
 
     /// The agent inside, for requests that are passed on to it as they are; nil where there is none.
     var agent: EnvdClient? { get }
+
+    /// Opens a connection to the agent and hands out the connected socket, which the caller closes.
+    ///
+    /// - Throws: `unreachable` when it is paused or its agent does not listen.
+    func connectToAgent() async throws -> Int32
+
+    /// Replaces what it may reach, from the next connection on.
+    ///
+    /// - Throws: `sandbox` where that cannot be enforced, or the sandbox was made without a way out.
+    func permit(_ access: NetworkAccess) async throws
 }
 
 /// Nobody listens on the port.

@@ -7,7 +7,7 @@ import Hummingbird
 import NIOCore
 
 /// Templates, their builds, names and tags (protocol note 1.4, 1.8).
-public struct TemplateRoutes: Sendable {
+public struct TemplateRoutes: E2BRoutes {
     private let templates: Templates
     private let prefix: String
 
@@ -103,7 +103,7 @@ public struct TemplateRoutes: Sendable {
     }
 
     /// Adds the route of uploads, whose URL is the proof that it is allowed.
-    public func addUploads(to router: some RouterMethods) {
+    public func addOpen(to router: some RouterMethods) {
         router.put("templates/:id/files/:hash") { request, context in
             let id = try ImageWire.part("id", context)
             let hash = try ImageWire.part("hash", context)

@@ -15,6 +15,7 @@ import Waiting
         _ client: CurlClient, _ method: String, _ url: String, _ body: JSONValue? = nil
     ) async throws -> (status: Int, json: JSONValue, headers: HTTPHeaders) {
         var request = HTTPRequest(method: method, url: url, transport: .network(.any))
+        request.headers.append(("X-API-Key", imageServerKey))
         if let body {
             request.headers.append(("Content-Type", "application/json"))
             request.body = .bytes(body.encoded())
@@ -133,7 +134,7 @@ import Waiting
                 process.executableURL = URL(filePath: python)
                 process.arguments = ["-c", script, context]
                 process.environment = [
-                    "E2B_API_KEY": "e2b_" + String(repeating: "0", count: 40), "E2B_API_URL": url, "PATH": "/usr/bin:/bin",
+                    "E2B_API_KEY": imageServerKey, "E2B_API_URL": url, "PATH": "/usr/bin:/bin",
                 ]
                 let output = Pipe()
                 process.standardOutput = output

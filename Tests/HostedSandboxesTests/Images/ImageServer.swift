@@ -6,13 +6,13 @@ import Waiting
 
 @testable import HostedSandboxes
 
-/// The routes of images behind a real listener, without a key.
+/// The key of the server.
+let imageServerKey = "e2b_" + String(repeating: "0", count: 40)
+
+/// The routes of images behind a real listener.
 func withImageServer(_ bench: ImageBench, _ body: (String) async throws -> Void) async throws {
-    let router = Router(context: BasicRequestContext.self)
-    SnapshotRoutes(bench.snapshots).add(to: router)
-    let templates = TemplateRoutes(bench.templates)
-    templates.add(to: router)
-    templates.addUploads(to: router)
+    let router = E2BRouter.make(
+        key: imageServerKey, [SnapshotRoutes(bench.snapshots), TemplateRoutes(bench.templates)])
     let port = Promise<Int>()
     let application = Application(
         router: router, configuration: .init(address: .hostname("127.0.0.1", port: 0)),
