@@ -1,11 +1,10 @@
 import DeploymentCore
-import E2BProtocol
 import Foundation
 import Sandboxes
 
 extension SandboxImage {
     /// The tag of the process that an image's start command is.
-    public static let startTag = "start"
+    public static let startTag = SandboxSetup.startTag
 }
 
 /// An image as the database keeps it.
