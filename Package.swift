@@ -37,6 +37,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -67,6 +68,12 @@ let package = Package(
         library(
             "Environments",
             ["DeploymentCore", "CPlatform", crypto, .product(name: "Subprocess", package: "swift-subprocess")]),
+        library(
+            "Certificates",
+            [
+                "DeploymentCore", crypto, .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ]),
         library("DeploymentStore", ["DeploymentCore", grdb]),
         library("Waiting", ["DeploymentCore"]),
         library("E2BProtocol", ["DeploymentCore"]),
@@ -87,10 +94,10 @@ let package = Package(
         library(
             "SandboxGateway",
             [
-                "CPlatform", "DeploymentCore", "E2BProtocol", "Sandboxes", crypto, http1,
+                "DeploymentCore", "E2BProtocol", "Sandboxes", http1,
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "X509", package: "swift-certificates"),
             ] + nio),
         library(
             "Orchestration",
@@ -118,7 +125,7 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer",
+                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer",
                 "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
                 "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -132,8 +139,8 @@ let package = Package(
         library(
             "Commands",
             [
-                "AppTemplates", "Artifacts", "CPlatform", "ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol",
-                "Environments", "ManifestParsing", "Sandboxes",
+                "AppTemplates", "Artifacts", "CPlatform", "Certificates", "ControlAPI", "ControlPlane", "CurlClient",
+                "E2BProtocol", "Environments", "ManifestParsing", "RemoteSandbox", "Sandboxes",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "berth", dependencies: ["Commands"], swiftSettings: strict),
@@ -163,14 +170,31 @@ let package = Package(
         tests("Waiting"),
         tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
         tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
+        tests(
+            "HostedSandboxes",
+            [
+                "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer", "Egress", "LocalSandbox", "Sandboxes",
+                "Waiting",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
+        tests("Certificates"),
+        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
             "Orchestration",
             [
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
                 "Sandboxes", "Waiting",
+            ]),
+        tests(
+            "E2BServer",
+            [
+                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes",
+                .product(name: "Hummingbird", package: "hummingbird"),
             ]),
         .testTarget(
             name: "InterpreterTests",

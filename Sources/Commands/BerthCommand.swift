@@ -34,9 +34,12 @@ struct BerthCommand: AsyncParsableCommand {
                     ResumeCommand.self, ExtendCommand.self, DestroyCommand.self,
                 ]),
             CommandGroup(name: "Inside", subcommands: [ExecCommand.self, ShellCommand.self, CopyCommand.self]),
+            CommandGroup(name: "Sandboxes", subcommands: [SandboxCommand.self]),
             CommandGroup(
                 name: "The machine",
-                subcommands: [DoctorCommand.self, ServeCommand.self, DownCommand.self, CompletionsCommand.self]),
+                subcommands: [
+                    DoctorCommand.self, ServeCommand.self, DownCommand.self, TLSCommand.self, CompletionsCommand.self,
+                ]),
         ])
 }
 
@@ -106,11 +109,11 @@ struct ManifestOptions: ParsableArguments {
 /// Variables as they are written on a command line.
 enum Variables {
     /// - Throws: `usage` for one that is not of the form K=V.
-    static func parse(_ variables: [String]) throws -> [String: String] {
+    static func parse(_ variables: [String], option: String = "--env") throws -> [String: String] {
         var environment: [String: String] = [:]
         for variable in variables {
             guard let separator = variable.firstIndex(of: "="), separator != variable.startIndex else {
-                throw BerthError(.usage, "--env \(variable) is not of the form K=V")
+                throw BerthError(.usage, "\(option) \(variable) is not of the form K=V")
             }
             environment[String(variable[..<separator])] = String(variable[variable.index(after: separator)...])
         }

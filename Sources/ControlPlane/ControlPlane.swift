@@ -75,17 +75,23 @@ public struct ControlPlane: Sendable {
             }
             let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)
             try await environments.removeLeftovers()
+            let remote = try RemoteProviders(
+                configuration, environment: environment, curl: curl, now: now, announce: Self.log)
             let workshop = try workshop(
-                provider, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
+                provider, remote, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
             let service = DeploymentService(workshop: workshop)
             let isolation = try await provider.capabilities().isolation
             await Self.wakeSandboxes(of: provider)
             for failure in try await service.recover() { Self.log(failure) }
+            let hosted = try await HostedPlane.open(
+                configuration, store: store, provider: provider, environments: environments, curl: curl, now: now,
+                log: Self.log)
             let stop = Stop(when: stopped)
             let serving: Result<Void, any Error>
             do {
                 serving = .success(
-                    try await serve(service, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
+                    try await serve(
+                        service, hosted, remote, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
             } catch {
                 serving = .failure(error)
             }
@@ -93,9 +99,11 @@ public struct ControlPlane: Sendable {
             await service.close()
             await environments.close()
             await gateway.stop(grace: Self.stopGrace)
+            await hosted.close(removingSandboxes: stop.isRemovingSandboxes.withLock { $0 })
             if stop.isRemovingSandboxes.withLock({ $0 }) {
                 for failure in await service.removeSandboxes() { Self.log(failure) }
             }
+            await remote.close()
             await egress.close()
             try serving.get()
         } catch {
@@ -108,7 +116,8 @@ public struct ControlPlane: Sendable {
     /// Resumes what an earlier control plane paused: only what answers can be adopted.
     private static func wakeSandboxes(of provider: any SandboxProvider) async {
         do {
-            for record in try await provider.list() where record.isAlive && record.isPaused {
+            for record in try await provider.list() 
+            where record.isAlive && record.isPaused && !record.labels.isHosted {
                 try await provider.adopt(record.id).resume()
             }
         } catch {
@@ -121,12 +130,12 @@ public struct ControlPlane: Sendable {
     }
 
     private func workshop(
-        _ provider: any SandboxProvider, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
+        _ provider: any SandboxProvider, _ remote: RemoteProviders, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
         _ curl: CurlClient, store: DeploymentStore, logs: LogBook, now: @escaping @Sendable () -> Int64
     ) throws -> Workshop {
         let blobs = try BlobStore(folder: configuration.path("blobs"), curl: curl)
         return Workshop(
-            store: store, provider: provider, gateway: gateway, gatewayPort: gatewayPort,
+            store: store, provider: provider, remoteProviders: remote.all, gateway: gateway, gatewayPort: gatewayPort,
             environments: LocalEnvironments(store: environments), blobs: blobs,
             bundles: try BundleStore(folder: configuration.path("bundles"), blobs: blobs),
             templates: try TemplateCatalog(folder: configuration.templates), prober: Prober(client: curl),
@@ -182,8 +191,9 @@ public struct ControlPlane: Sendable {
     }
 
     private func serve(
-        _ service: DeploymentService, _ blobs: BlobStore, _ token: String, _ gateway: Gateway, _ gatewayPort: Int,
-        _ isolation: Isolation, _ stop: Stop, _ ready: @escaping @Sendable (Endpoint) -> Void
+        _ service: DeploymentService, _ hosted: HostedPlane, _ remote: RemoteProviders, _ blobs: BlobStore,
+        _ token: String, _ gateway: Gateway, _ gatewayPort: Int, _ isolation: Isolation, _ stop: Stop,
+        _ ready: @escaping @Sendable (Endpoint) -> Void
     ) async throws {
         let stopRequested = AsyncStream<Void>.makeStream()
         let running = AsyncStream<Void>.makeStream()
@@ -210,9 +220,10 @@ public struct ControlPlane: Sendable {
                 address: .hostname(Configuration.host, port: configuration.apiPort), serverName: nil),
             onServerRunning: { channel in
                 running.continuation.finish()
+                let front = await hosted.ports()
                 let endpoint = Endpoint(
                     apiPort: channel.localAddress?.port ?? configuration.apiPort, gatewayPort: gatewayPort,
-                    pid: getpid())
+                    pid: getpid(), e2bPort: front?.plain, e2bTLSPort: front?.tls)
                 do {
                     try endpoint.write(to: configuration)
                     ready(endpoint)
@@ -227,7 +238,8 @@ public struct ControlPlane: Sendable {
             services: [
                 .init(service: application), .init(service: Sampling(sampler: sampler)),
                 .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
-                .init(service: Expiring(service: service)),
+                .init(service: Expiring(service: service)), .init(service: RemoteProviders.Keeping(providers: remote)),
+            ] + hosted.services(logger: logger) + [
                 .init(service: WorkEnd(service: service, gateway: gateway)),
             ], logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve

@@ -9,6 +9,8 @@ public enum AddressPolicy: Sendable, Equatable {
     case publicOnly
     /// Only 127.0.0.0/8 and ::1.
     case loopback
+    /// What `publicOnly` and what `loopback` allows, for receivers on this machine or on the internet.
+    case publicOrLoopback
     /// Any address; proxies of the environment are used.
     case any
 
@@ -45,6 +47,7 @@ public enum AddressPolicy: Sendable, Equatable {
         switch self {
         case .any: return true
         case .loopback: return address.isLoopback
+        case .publicOrLoopback: return address.isLoopback || address.specialUse == nil
         case .publicOnly: return address.specialUse == nil
         }
     }

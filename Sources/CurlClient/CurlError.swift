@@ -42,6 +42,9 @@ public struct CurlError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A budget was used up.
     public var isTimeout: Bool { code == Int(CURLE_OPERATION_TIMEDOUT.rawValue) }
 
+    /// The host's name stands for no address.
+    public var isUnknownName: Bool { code == Int(CURLE_COULDNT_RESOLVE_HOST.rawValue) }
+
     /// The detail with libcurl's number.
     public var description: String { "\(detail) (curl \(code))" }
 }

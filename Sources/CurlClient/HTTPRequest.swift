@@ -18,6 +18,8 @@ public struct HTTPRequest: Sendable {
     ///
     /// On the way to another origin only harmless headers are kept, so that no credential leaks.
     public var redirects = 0
+    /// A file of certificate authorities (PEM) that are trusted instead of the system's; nil trusts those.
+    public var certificates: String?
 
     /// Creates a request.
     public init(

@@ -39,6 +39,7 @@ struct TransferOptions {
         ] {
             try check(ccurl_set_long(handle, option, value))
         }
+        if let file = request.certificates { try check(ccurl_set_string(handle, CURLOPT_CAINFO, file)) }
         try check(ccurl_set_write(handle, CURLOPT_WRITEFUNCTION, onBody))
         try check(ccurl_set_pointer(handle, CURLOPT_WRITEDATA, context))
         try check(ccurl_set_write(handle, CURLOPT_HEADERFUNCTION, onHeader))
