@@ -171,6 +171,7 @@ let package = Package(
         tests("Waiting"),
         tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
         tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
+        tests("RemoteSandbox", ["CurlClient", "E2BProtocol", "Sandboxes", "Waiting"]),
         tests(
             "HostedSandboxes",
             [

@@ -12,13 +12,13 @@ extension SandboxNetworkSettings {
         switch access ?? .nothing {
         case .nothing: self.init(denied: [Self.everything])
         case .egress: self.init()
-        case .hosts(let rules): self.init(allowed: try Self.names(rules), denied: [Self.everything])
+        case .hosts(let rules): self.init(allowed: try Self.words(for: rules), denied: [Self.everything])
         case .egressExcept(let networks, let rules):
-            self.init(allowed: try Self.names(rules), denied: networks.map(\.description))
+            self.init(allowed: try Self.words(for: rules), denied: networks.map(\.description))
         }
     }
 
-    private static func names(_ rules: [HostRule]) throws -> [String] {
+    private static func words(for rules: [HostRule]) throws -> [String] {
         if let rule = rules.first(where: { $0.port != nil }) {
             throw BerthError(
                 .sandbox, "network: \(rule) cannot be given by E2B, which opens hosts on every port",
