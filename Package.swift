@@ -125,7 +125,8 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer",
+                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore",
+                "E2BProtocol", "E2BServer",
                 "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
                 "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -193,7 +194,7 @@ let package = Package(
         tests(
             "E2BServer",
             [
-                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes",
+                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes", "Sandboxes", "Waiting",
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]),
         .testTarget(

@@ -1,6 +1,8 @@
 import DeploymentCore
 import Environments
 import Foundation
+import HostedSandboxes
+import Sandboxes
 import Testing
 
 /// What does not need the packages.

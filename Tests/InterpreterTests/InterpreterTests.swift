@@ -32,10 +32,13 @@ import Testing
                 process.terminationHandler = { _ in ended.continuation.finish() }
                 try process.run()
                 do {
-                    var line = ""
-                    for try await character in output.fileHandleForReading.bytes.characters {
-                        if character == "\n" { break }
-                        line.append(character)
+                    let reading = output.fileHandleForReading
+                    let line = await blocking {
+                        var text = ""
+                        while !text.hasSuffix("\n"), case let data = reading.availableData, !data.isEmpty {
+                            text += String(decoding: data, as: UTF8.self)
+                        }
+                        return text.trimmingCharacters(in: .newlines)
                     }
                     let port = try #require(line.split(separator: " ").last.flatMap { Int($0) }, "\(line)")
                     try await body(port)
@@ -113,7 +116,7 @@ import Testing
                 for try await event in ready.events {
                     switch event {
                     case .stdout(let bytes), .stderr(let bytes): said += String(decoding: bytes, as: UTF8.self)
-                    case .ended(let status): #expect(status == .exited(0), "\(said)")
+                    case .ended(let status): #expect(status == .exited(code: 0), "\(said)")
                     }
                 }
                 try await body(sandbox)

@@ -25,7 +25,7 @@ final class PortBridge: Sendable {
         port = Int(UInt16(bigEndian: address.sin_port))
         accepting = Task {
             await withDiscardingTaskGroup { group in
-                while let outer = await Self.blocking({ Glibc.accept(listener, nil, nil) }), outer >= 0 {
+                while case let outer = await blocking({ Glibc.accept(listener, nil, nil) }), outer >= 0 {
                     group.addTask { await Self.serve(outer, sandbox, inner) }
                 }
             }
@@ -43,8 +43,8 @@ final class PortBridge: Sendable {
         defer { Glibc.close(outer) }
         guard let inner = try? await sandbox.connect(port: port) else { return }
         defer { Glibc.close(inner) }
-        async let forth: Void? = blocking { copy(outer, inner) }
-        async let back: Void? = blocking { copy(inner, outer) }
+        async let forth: Void = blocking { copy(outer, inner) }
+        async let back: Void = blocking { copy(inner, outer) }
         _ = await (forth, back)
     }
 
@@ -57,7 +57,7 @@ final class PortBridge: Sendable {
             var sent = 0
             while sent < count {
                 let written = buffer[sent..<count].withUnsafeBytes {
-                    send(target, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                    send(target, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
                 }
                 guard written > 0 else { break reading }
                 sent += written
@@ -67,10 +67,11 @@ final class PortBridge: Sendable {
         shutdown(target, Int32(SHUT_RDWR))
         shutdown(source, Int32(SHUT_RDWR))
     }
+}
 
-    private static func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value? {
-        await withCheckedContinuation { done in
-            Thread { done.resume(returning: body()) }.start()
-        }
+/// Does on a thread of its own what blocks.
+func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+    await withCheckedContinuation { done in
+        Thread { done.resume(returning: body()) }.start()
     }
 }

@@ -1,9 +1,6 @@
 import DeploymentCore
 
 extension ManifestDecoder {
-    /// The prefix of templates whose sandboxes run the code interpreter, and the port that it owns there.
-    private static let interpreter = (prefix: "code-interpreter", port: 49_999)
-
     /// Where the sandbox is made; nil for this machine.
     func provider(_ given: Checked?, port: Int) -> Manifest.Provider? {
         guard let given else { return nil }
@@ -19,12 +16,12 @@ extension ManifestDecoder {
             }
             return nil
         }
-        if let template, let text = template.text,
-            text.split(separator: "/").last?.hasPrefix(Self.interpreter.prefix) ?? false, port == Self.interpreter.port
-        {
-            findings.error(
-                "port \(port) belongs to the code interpreter in the template \(quoted(text))", at: template.place,
-                suggestion: "give 'server.port' another one, or take another template")
+        if let template, let text = template.text {
+            do {
+                try InterpreterTemplate.check(template: text, port: port)
+            } catch {
+                findings.error(error.message, at: template.place, suggestion: error.suggestion)
+            }
         }
         return Manifest.Provider(name: name, template: template?.text)
     }

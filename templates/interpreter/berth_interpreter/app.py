@@ -40,6 +40,8 @@ class Events(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             while (lines := await self._execution.outbox.take(KEEPALIVE_INTERVAL)) is not None:
                 await send({"type": "http.response.body", "body": lines or KEEPALIVE, "more_body": True})
+                # Neither waits while there is something to send, and it has to be heard that the client is gone.
+                await asyncio.sleep(0)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except OSError:
             pass  # the client is gone

@@ -26,6 +26,8 @@ RECONNECT_INTERVAL = 5
 """Milliseconds between attempts to reach a kernel that does not listen yet."""
 LAST_WORDS = 100
 """Milliseconds for which output of an ended kernel is waited for."""
+OUTPUT_LIMIT = 32
+"""Messages of output that wait here; our kernels wait then."""
 CHANNELS = ("shell", "iopub", "control", "stdin", "hb")
 
 Event = dict[str, Any]
@@ -129,6 +131,7 @@ class Kernel:
             channel.setsockopt(zmq.RECONNECT_IVL, RECONNECT_INTERVAL)
             if kind == zmq.SUB:
                 channel.setsockopt(zmq.SUBSCRIBE, b"")
+                channel.setsockopt(zmq.RCVHWM, OUTPUT_LIMIT)
             channel.connect(addresses[name])
         self._readers = [
             asyncio.create_task(self._read("iopub", self._take_output)),

@@ -13,6 +13,10 @@ OURS = os.path.dirname(os.path.abspath(__file__))
 if sys.path[:1] == [OURS]:
     del sys.path[0]
 PR_SET_PDEATHSIG = 1
+FLUSH_SIZE = 256 << 10
+"""Characters that are written at most before they are sent, whatever the time."""
+OUTPUT_LIMIT = 32
+"""Messages of output that wait here, and as many at the server."""
 
 
 def end_with_parent(parent: int) -> None:
@@ -35,6 +39,23 @@ def variables(changes: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def bound(stream: Any) -> None:
+    """Makes the writer of a stream wait for what it has written, once that is much."""
+    waiting = 0
+    write = stream.write
+
+    def write_and_flush(text: str) -> Any:
+        nonlocal waiting
+        written = write(text)
+        waiting += len(text)
+        if waiting >= FLUSH_SIZE:
+            waiting = 0
+            stream.flush()
+        return written
+
+    stream.write = write_and_flush
 
 
 def launch(language: str, connection_file: str) -> None:
@@ -79,7 +100,13 @@ def launch(language: str, connection_file: str) -> None:
 
         def init_iopub(self, context: Any) -> None:
             context.setsockopt(zmq.XPUB_NODROP, 1)
+            context.setsockopt(zmq.SNDHWM, OUTPUT_LIMIT)
             super().init_iopub(context)
+
+        def init_io(self) -> None:
+            super().init_io()
+            for stream in (sys.stdout, sys.stderr):
+                bound(stream)
 
     Application.name = "interpreter"
     application = Application.instance(connection_file=connection_file)
