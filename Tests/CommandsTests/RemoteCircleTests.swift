@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlPlane
 import DeploymentCore
 import Foundation
 import Testing
