@@ -50,7 +50,7 @@ import Testing
                 // Another revision takes its place.
                 try PlainApp(version: 2, more: "provider: e2b").write(near)
                 try await near.succeed("deploy", manifest, environment: variables)
-                #expect(try await near.ask("plain/info").text.contains("2"))
+                #expect(try await near.ask("plain/predict", #"{"input": [1]}"#).text.contains(#""version": 2"#))
 
                 // The next control plane adopts it after a kill -9.
                 let before = try await near.status("plain").sandbox
