@@ -7,7 +7,9 @@ import Testing
 /// One control plane deploys to another one that acts as E2B: the full circle.
 @Suite struct RemoteCircleTests {
     /// Runs `body` with a control plane that serves E2B's protocol, and the variables that name it.
-    private static func withFarSide(_ body: (_ far: CLI, _ variables: [String: String]) async throws -> Void) async throws {
+    private static func withFarSide(
+        _ body: (_ far: CLI, _ variables: [String: String]) async throws -> Void
+    ) async throws {
         try await CLI.with(.namespaces) { far in
             let server = try await far.serve()
             let port = try #require(try far.endpoint().e2bPort)

@@ -56,7 +56,8 @@ import Waiting
             near.far.set(call, .hangs)
             if call == .connect {
                 near.far.add(
-                    "i9", FarSide.Sandbox(
+                    "i9",
+                    FarSide.Sandbox(
                         metadata: ["berth-owner": Nearby.owner, "berth-sandbox": "ours1"], timeout: 1))
             }
             let task = Task {

@@ -23,7 +23,8 @@ extension E2BSandbox {
         } catch let error as BerthError where [.notFound, .sandbox, .unauthorized].contains(error.code) {
             // Another agent than ours.
         }
-        let script = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; echo ==; cat /proc/[0-9]*/stat 2>/dev/null; "
+        let script =
+            "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; echo ==; cat /proc/[0-9]*/stat 2>/dev/null; "
             + "echo ==; ls -l /proc/[0-9]*/fd 2>/dev/null; true"
         let text = try await output(of: ["/bin/sh", "-c", script])
         let tagged = try await envd.list().compactMap { process in process.tag.map { (process.pid, $0) } }
@@ -88,7 +89,8 @@ extension E2BSandbox {
         else { return [] }
         return [
             ExceededLimit(
-                resource: .disk, description: "the disk of the sandbox is full: \(metrics.diskTotal >> 20) MiB are used")
+                resource: .disk, description: "the disk of the sandbox is full: \(metrics.diskTotal >> 20) MiB are used"
+            )
         ]
     }
 }

@@ -32,14 +32,19 @@ extension FarSide {
             return json(200, [["path": "/x", "name": "x", "type": "file"]])
         case "/files": return ScriptedAnswer(200, "content")
         case "/process.Process/Start", "/process.Process/Connect":
-            let frames = frame(0, #"{"event":{"start":{"pid":7}}}"#)
+            let frames =
+                frame(0, #"{"event":{"start":{"pid":7}}}"#)
                 + frame(0, #"{"event":{"end":{"exited":true,"status":"exit status 0"}}}"#) + frame(2, "{}")
             return ScriptedAnswer(200, headers: [("Content-Type", "application/connect+json")], bytes: frames)
         case "/process.Process/List":
             return json(200, ["processes": []])
         case "/metrics":
-            return json(200, ["ts": 1_000, "cpu_count": 2, "cpu_used_pct": 50.0, "mem_total": 512, "mem_used": 128,
-                    "mem_cache": 1, "disk_used": 10, "disk_total": 100])
+            return json(
+                200,
+                [
+                    "ts": 1_000, "cpu_count": 2, "cpu_used_pct": 50.0, "mem_total": 512, "mem_used": 128,
+                    "mem_cache": 1, "disk_used": 10, "disk_total": 100,
+                ])
         case "/filesystem.Filesystem/ListDir": return json(200, ["entries": []])
         case "/filesystem.Filesystem/Stat", "/filesystem.Filesystem/MakeDir", "/filesystem.Filesystem/Move":
             return json(200, ["entry": entry])
