@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 
 /// What went wrong on a test's socket.
-struct WireError: Error { let what: String }
+struct WireError: Error, Equatable { let what: String }
 
 /// A message as it came over the wire.
 struct Message: Sendable {
