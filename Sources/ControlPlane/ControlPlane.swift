@@ -87,7 +87,8 @@ public struct ControlPlane: Sendable {
             let serving: Result<Void, any Error>
             do {
                 serving = .success(
-                    try await serve(service, hosted, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
+                    try await serve(
+                        service, hosted, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
             } catch {
                 serving = .failure(error)
             }
@@ -111,7 +112,7 @@ public struct ControlPlane: Sendable {
     /// Resumes what an earlier control plane paused: only what answers can be adopted.
     private static func wakeSandboxes(of provider: any SandboxProvider) async {
         do {
-            for record in try await provider.list() 
+            for record in try await provider.list()
             where record.isAlive && record.isPaused && !record.labels.isHosted {
                 try await provider.adopt(record.id).resume()
             }
@@ -185,6 +186,18 @@ public struct ControlPlane: Sendable {
         let isRemovingSandboxes = Locked(false)
     }
 
+    /// Tells where requests are answered; whether clients will find it.
+    private func publish(_ endpoint: Endpoint, _ ready: (Endpoint) -> Void) -> Bool {
+        do {
+            try endpoint.write(to: configuration)
+            ready(endpoint)
+            return true
+        } catch {
+            Self.log("cannot write server.json, so no client will find this control plane: \(error)")
+            return false
+        }
+    }
+
     private func serve(
         _ service: DeploymentService, _ hosted: HostedPlane, _ blobs: BlobStore, _ token: String, _ gateway: Gateway,
         _ gatewayPort: Int, _ isolation: Isolation, _ stop: Stop, _ ready: @escaping @Sendable (Endpoint) -> Void
@@ -218,13 +231,7 @@ public struct ControlPlane: Sendable {
                 let endpoint = Endpoint(
                     apiPort: channel.localAddress?.port ?? configuration.apiPort, gatewayPort: gatewayPort,
                     pid: getpid(), e2bPort: front?.plain, e2bTLSPort: front?.tls)
-                do {
-                    try endpoint.write(to: configuration)
-                    ready(endpoint)
-                } catch {
-                    Self.log("cannot write server.json, so no client will find this control plane: \(error)")
-                    stopRequested.continuation.yield()
-                }
+                if !publish(endpoint, ready) { stopRequested.continuation.yield() }
             },
             logger: logger)
         var group = ServiceGroupConfiguration(
@@ -234,7 +241,7 @@ public struct ControlPlane: Sendable {
                 .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
                 .init(service: Expiring(service: service)),
             ] + hosted.services(logger: logger) + [
-                .init(service: WorkEnd(service: service, gateway: gateway)),
+                .init(service: WorkEnd(service: service, gateway: gateway))
             ], logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve
         let services = ServiceGroup(configuration: group)

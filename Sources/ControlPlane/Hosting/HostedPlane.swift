@@ -34,7 +34,8 @@ struct HostedPlane: Sendable {
     ) async throws -> HostedPlane {
         let host = SandboxHost(
             SandboxHost.Surroundings(
-                store: store, provider: provider, images: BuiltInImages(), tokens: try HostedSecrets.tokens(configuration),
+                store: store, provider: provider, images: BuiltInImages(),
+                tokens: try HostedSecrets.tokens(configuration),
                 now: now, announce: log),
             settings: configuration.hosted)
         let socket = configuration.path("e2b.sock")

@@ -97,7 +97,8 @@ struct SandboxSetup: Sendable {
         let (status, complaint) = try await ended
         guard status == .exited(code: 0) else {
             throw BerthError(
-                .sandbox, "the archive of template \(image.template) cannot be unpacked: tar ended with \(status): "
+                .sandbox,
+                "the archive of template \(image.template) cannot be unpacked: tar ended with \(status): "
                     + complaint)
         }
     }
@@ -115,7 +116,8 @@ struct SandboxSetup: Sendable {
     }
 
     private func shell(_ command: String, tag: String) -> ProcessSpecification {
-        ProcessSpecification(tag: tag, command: ["/bin/bash", "-l", "-c", command], workingDirectory: image.workdir ?? "~")
+        ProcessSpecification(
+            tag: tag, command: ["/bin/bash", "-l", "-c", command], workingDirectory: image.workdir ?? "~")
     }
 
     private func start(_ command: String, _ agent: EnvdClient) async throws {
