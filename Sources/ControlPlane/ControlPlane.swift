@@ -186,6 +186,12 @@ public struct ControlPlane: Sendable {
         let isRemovingSandboxes = Locked(false)
     }
 
+    private static var logger: Logger {
+        var logger = Logger(label: "berth")
+        logger.logLevel = .warning
+        return logger
+    }
+
     /// Tells where requests are answered; whether clients will find it.
     private func publish(_ endpoint: Endpoint, _ ready: (Endpoint) -> Void) -> Bool {
         do {
@@ -218,8 +224,7 @@ public struct ControlPlane: Sendable {
                 stop.isRemovingSandboxes.withLock { $0 = !keepingSandboxes }
                 stopRequested.continuation.yield()
             })
-        var logger = Logger(label: "berth")
-        logger.logLevel = .warning
+        let logger = Self.logger
         let configuration = configuration
         let application = Application(
             router: routes.router(token: token),
@@ -234,15 +239,16 @@ public struct ControlPlane: Sendable {
                 if !publish(endpoint, ready) { stopRequested.continuation.yield() }
             },
             logger: logger)
+        let work: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: Sampling(sampler: sampler)),
+            .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
+            .init(service: Expiring(service: service)),
+        ]
         var group = ServiceGroupConfiguration(
             // Stopped in reverse: work ends first, so that those who follow it hear the verdict.
-            services: [
-                .init(service: application), .init(service: Sampling(sampler: sampler)),
-                .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
-                .init(service: Expiring(service: service)),
-            ] + hosted.services(logger: logger) + [
-                .init(service: WorkEnd(service: service, gateway: gateway))
-            ], logger: logger)
+            services: [.init(service: application)] + work + hosted.services(logger: logger)
+                + [.init(service: WorkEnd(service: service, gateway: gateway))],
+            logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve
         let services = ServiceGroup(configuration: group)
         defer { Endpoint.remove(from: configuration) }
