@@ -252,6 +252,15 @@ public struct ControlPlane: Sendable {
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve
         let services = ServiceGroup(configuration: group)
         defer { Endpoint.remove(from: configuration) }
+        try await run(
+            services, until: stop, asked: stopRequested.stream, by: stopRequested.continuation, running.stream)
+    }
+
+    /// Runs until one of those who may end it does.
+    private func run(
+        _ services: ServiceGroup, until stop: Stop, asked requests: AsyncStream<Void>,
+        by request: AsyncStream<Void>.Continuation, _ running: AsyncStream<Void>
+    ) async throws {
         try await withThrowingTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
                 do {
@@ -264,14 +273,14 @@ public struct ControlPlane: Sendable {
                 }
             }
             tasks.addTask {
-                for await _ in stopRequested.stream { await services.triggerGracefulShutdown() }
+                for await _ in requests { await services.triggerGracefulShutdown() }
                 return false
             }
             tasks.addTask {
                 await stop.when()
                 // Services that do not run yet cannot be told to stop.
-                for await _ in running.stream {}
-                stopRequested.continuation.yield()
+                for await _ in running {}
+                request.yield()
                 return false
             }
             while let hasEnded = try await tasks.next(), !hasEnded {}

@@ -45,7 +45,7 @@ import Testing
         Refused("POST", "/sandboxes", #"{"templateID":"base","network":{"allowPublicTraffic":false}}"#, 400, "secure"),
         Refused("GET", "/sandboxes/nobody", 404, #"sandbox "nobody" doesn't exist"#),
         Refused("GET", "/sandboxes/a-b-c", 400), Refused("GET", "/sandboxes/UPPER", 400),
-        Refused("GET", "/sandboxes/%2e%2e", 400), Refused("DELETE", "/sandboxes/nobody", 404),
+        Refused("GET", "/sandboxes/%41", 400), Refused("DELETE", "/sandboxes/nobody", 404),
         Refused("POST", "/sandboxes/nobody/timeout", #"{"timeout":1}"#, 404),
         Refused("POST", "/sandboxes/ID/timeout", "{}", 400, "timeout is missing"),
         Refused("POST", "/sandboxes/ID/timeout", #"{"timeout":-1}"#, 400, "Timeout"),
