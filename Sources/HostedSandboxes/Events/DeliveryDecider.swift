@@ -71,11 +71,16 @@ struct DeliveryDecider: Sendable {
     private var order: [String] = []
     private var nextAttempt: UInt64 = 0
 
+    /// When lanes were looked at last, in milliseconds since 1970.
+    private var seen: Int64 = .min
+
     /// The time at which to look again, in milliseconds since 1970; nil when only something new can change anything.
-    func wake(after now: Int64) -> Int64? {
+    ///
+    /// It may have come by now: it is the first one after the last look, and not after the question.
+    var wake: Int64? {
         lanes.values.compactMap { lane in
-            if lane.restsUntil > now { return lane.restsUntil }
-            return lane.waiting.lazy.map(\.due).filter { $0 > now }.min()
+            if lane.restsUntil > seen { return lane.restsUntil }
+            return lane.waiting.lazy.map(\.due).filter { $0 > seen }.min()
         }.min()
     }
 
@@ -106,6 +111,7 @@ struct DeliveryDecider: Sendable {
         case .time: break
         }
         for id in order { pump(id, at: now, &actions) }
+        seen = now
         return actions
     }
 

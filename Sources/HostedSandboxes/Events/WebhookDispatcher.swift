@@ -118,7 +118,7 @@ final class WebhookDispatcher: Sendable {
         }
 
         /// When to look again.
-        var wake: Int64? { [decider.wake(after: dispatcher.now()), retryAt].compactMap(\.self).min() }
+        var wake: Int64? { [decider.wake, retryAt].compactMap(\.self).min() }
 
         /// Takes in what has arrived, and does what follows from it.
         mutating func take() {

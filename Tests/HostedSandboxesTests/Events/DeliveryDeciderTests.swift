@@ -70,14 +70,22 @@ import Testing
             guard attempt < 3 else { break }
             #expect((now + 10_000...now + 12_000).contains(failed.due))
             #expect(decider.handle(.loaded("w", [failed]), at: now, using: &random) == [])
-            #expect(decider.wake(after: now) == failed.due)
+            #expect(decider.wake == failed.due)
             #expect(decider.handle(.time, at: failed.due - 1, using: &random) == [])
             now = failed.due
             actions = decider.handle(.time, at: now, using: &random)
             #expect(Self.sent(actions) == [1])
         }
         #expect(decider.handle(.loaded("w", []), at: now, using: &random) == [])
-        #expect(decider.wake(after: now) == nil)
+        #expect(decider.wake == nil)
+    }
+
+    @Test func timeThatHasComeSinceTheLastLookIsNotForgotten() {
+        var random = Dice(8)
+        let (decider, actions) = Self.decider(["w"], [Self.delivery(1, due: 5)], &random)
+        #expect(Self.sent(actions) == [])
+        // Whoever asks at 6 or 7 still has to hear of 5.
+        #expect(decider.wake == 5)
     }
 
     @Test func retriesAreSpread() {
@@ -126,12 +134,12 @@ import Testing
         #expect(Self.sent(actions) == [1, 2])
         _ = decider.handle(.finished(1, isSuccess: true), at: 5, using: &random)
         #expect(decider.handle(.notRecorded(1), at: 5, using: &random) == [])
-        #expect(decider.wake(after: 5) == 5 + Decider.retryDelay)
+        #expect(decider.wake == 5 + Decider.retryDelay)
         #expect(decider.handle(.changed, at: 6, using: &random) == [])
         actions = decider.handle(.time, at: 5 + Decider.retryDelay, using: &random)
         #expect(actions == [.load("w")], "it is sent again: better twice than never")
         #expect(decider.handle(.notLoaded("w"), at: 20_000, using: &random) == [])
-        #expect(decider.wake(after: 20_000) == 30_000)
+        #expect(decider.wake == 30_000)
         #expect(decider.handle(.time, at: 30_000, using: &random) == [.load("w")])
     }
 
@@ -160,7 +168,7 @@ import Testing
                 if let token = underWay.keys.randomElement(using: &random), Bool.random(using: &random) {
                     queue = [.finished(token, isSuccess: Int.random(in: 0..<3, using: &random) == 0)]
                 } else {
-                    now = max(now, decider.wake(after: now) ?? now + 1_000)
+                    now = max(now, decider.wake ?? now + 1_000)
                     queue = [.time]
                 }
             }
