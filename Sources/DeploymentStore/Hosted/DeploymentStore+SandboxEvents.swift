@@ -94,7 +94,8 @@ extension DeploymentStore {
     public func observeSandboxEvents(_ onChange: @escaping @Sendable () -> Void) -> StoreObservation {
         let observation = DatabaseRegionObservation(tracking: Table("sandboxEvent"), Table("webhook"))
         // Beginning fails only when a transaction is open in a database without a pool.
-        return StoreObservation(observation.start(in: database, onError: { _ in onChange() }, onChange: { _ in onChange() }))
+        return StoreObservation(
+            observation.start(in: database, onError: { _ in onChange() }, onChange: { _ in onChange() }))
     }
 }
 
