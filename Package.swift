@@ -177,6 +177,6 @@ let package = Package(
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
                 "Sandboxes", "Waiting",
             ]),
-        tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
+        tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol", "Orchestration"]),
     ]
 )

@@ -34,6 +34,7 @@ struct BerthCommand: AsyncParsableCommand {
                     ResumeCommand.self, ExtendCommand.self, DestroyCommand.self,
                 ]),
             CommandGroup(name: "Inside", subcommands: [ExecCommand.self, ShellCommand.self, CopyCommand.self]),
+            CommandGroup(name: "Sandboxes of clients", subcommands: [ImageCommand.self]),
             CommandGroup(
                 name: "The machine",
                 subcommands: [DoctorCommand.self, ServeCommand.self, DownCommand.self, CompletionsCommand.self]),
