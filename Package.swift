@@ -203,6 +203,6 @@ let package = Package(
                 "BerthTestSupport", "CurlClient", "DeploymentCore", "Environments", "HostedSandboxes", "LocalSandbox",
                 "Sandboxes",
             ], exclude: ["python"], swiftSettings: strict),
-        tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
+        tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol", "Orchestration"]),
     ]
 )

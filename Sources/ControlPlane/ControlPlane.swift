@@ -220,7 +220,7 @@ public struct ControlPlane: Sendable {
         let pauses = Pauses(service: service, directory: directory)
         let sampler = StatisticsSampler(service: service, directory: directory, pauses: pauses)
         let routes = Routes(
-            service: service, pauses: pauses, sampler: sampler,
+            service: service, pauses: pauses, sampler: sampler, images: hosted.images,
             blobs: { digest, body in _ = try await blobs.add(body.bytes, digest: digest) },
             missingBlobs: { blobs.missing($0) },
             server: ServerResource(

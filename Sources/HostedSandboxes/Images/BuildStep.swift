@@ -174,7 +174,8 @@ struct BuildStep: Sendable {
     }
 
     private func argument(_ index: Int, _ what: String) throws -> String {
-        guard step.arguments.count > index, !step.arguments[index].isEmpty, !step.arguments[index].utf8.contains(0) else {
+        guard step.arguments.count > index, !step.arguments[index].isEmpty, !step.arguments[index].utf8.contains(0)
+        else {
             throw failure("\(step.kind.rawValue) takes \(what)")
         }
         return step.arguments[index]
