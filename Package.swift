@@ -203,6 +203,8 @@ let package = Package(
                 "BerthTestSupport", "CurlClient", "DeploymentCore", "Environments", "HostedSandboxes", "LocalSandbox",
                 "Sandboxes",
             ], exclude: ["python"], swiftSettings: strict),
-        tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol", "Orchestration"]),
+        tests(
+            "Commands", ["ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol", "Orchestration"],
+            exclude: ["E2B/python", "E2B/interpreter"]),
     ]
 )
