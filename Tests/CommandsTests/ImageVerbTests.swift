@@ -39,7 +39,8 @@ import Testing
 
     @Test(arguments: [
         ("", "empty"), ("RUN x", "line 1: a recipe begins with FROM"), ("FROM base\n\nEXPOSE 80", "line 3: EXPOSE"),
-        ("FROM base\nFROM base", "line 2"), ("FROM base AS x", "line 1"), ("FROM base\nRUN", "line 2: RUN says nothing"),
+        ("FROM base\nFROM base", "line 2"), ("FROM base AS x", "line 1"),
+        ("FROM base\nRUN", "line 2: RUN says nothing"),
         ("FROM base\nCOPY a", "line 2"), ("FROM base\nCOPY ../x y", "line 2: ../x is outside"),
         ("FROM base\nCOPY a b c", "ends with /"), ("FROM base\nENV 'a", "line 2: a quote"),
         ("FROM base\nCOPY --from=x a b", "--from=x"), ("FROM base\nENV A", "has no value"),
@@ -59,8 +60,10 @@ import Testing
             let folder = "\(cli.folder)/tools"
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             try Data("content".utf8).write(to: URL(fileURLWithPath: "\(folder)/f.txt"))
-            try Data("FROM folder\nCOPY f* copies/\nRUN cat copies/f.txt f.txt\n".utf8)
-                .write(to: URL(fileURLWithPath: "\(folder)/recipe"))
+            try Data(
+                "FROM folder\nWORKDIR w\nCOPY f* ../copies/\nWORKDIR /home/user\nRUN cat copies/f.txt f.txt\n".utf8
+            )
+            .write(to: URL(fileURLWithPath: "\(folder)/recipe"))
             #expect(try await cli.succeed("image", "add", "folder", folder).stdout.contains("folder: ready"))
             let built = try await cli.succeed("image", "add", "made:v1", "\(folder)/recipe")
             #expect(built.stderr.contains("contentcontent"))

@@ -16,7 +16,8 @@ struct ImageContext {
                 "/usr/bin/env", "tar", "--create", "--gzip", "--file=\(archive)", "--format=posix", "--sort=name",
                 "--owner=0", "--group=0", "--numeric-owner",
                 // Times and what tells of this process would make another archive of the same files.
-                "--mtime=@0", "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--directory=\(folder)",
+                "--mtime=@0", "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+                "--directory=\(folder)",
                 "--",
             ] + matches)
         let digest = try await Self.run(["/usr/bin/env", "sha256sum", "--", archive]).prefix { $0 != " " }

@@ -95,7 +95,9 @@ struct Recipe: Equatable {
                 throw wrong(number, "COPY \(word) means nothing here; --chown and --chmod are known")
             }
         }
-        guard let target = words.popLast(), !words.isEmpty else { throw wrong(number, "COPY takes sources and a target") }
+        guard let target = words.popLast(), !words.isEmpty else {
+            throw wrong(number, "COPY takes sources and a target")
+        }
         guard words.count == 1 || target.hasSuffix("/") else {
             throw wrong(number, "the target of several sources is a folder and ends with /")
         }
