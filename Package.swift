@@ -125,7 +125,8 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer",
+                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore",
+                "E2BProtocol", "E2BServer",
                 "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
                 "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -170,6 +171,7 @@ let package = Package(
         tests("Waiting"),
         tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
         tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
+        tests("RemoteSandbox", ["CurlClient", "E2BProtocol", "Sandboxes", "Waiting"]),
         tests(
             "HostedSandboxes",
             [
@@ -181,7 +183,6 @@ let package = Package(
             ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
-        tests("Certificates"),
         tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
@@ -193,7 +194,7 @@ let package = Package(
         tests(
             "E2BServer",
             [
-                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes",
+                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes", "Sandboxes", "Waiting",
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]),
         .testTarget(

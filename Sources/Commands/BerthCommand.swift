@@ -31,14 +31,15 @@ struct BerthCommand: AsyncParsableCommand {
                 subcommands: [
                     StatusCommand.self, TopCommand.self, LogsCommand.self, EventsCommand.self, PredictCommand.self,
                     HistoryCommand.self, RollbackCommand.self, CancelCommand.self, PauseCommand.self,
-                    ResumeCommand.self, ExtendCommand.self, DestroyCommand.self,
+                    ResumeCommand.self, ExtendCommand.self, DestroyCommand.self, WebhookCommand.self,
                 ]),
             CommandGroup(name: "Inside", subcommands: [ExecCommand.self, ShellCommand.self, CopyCommand.self]),
             CommandGroup(name: "Sandboxes", subcommands: [SandboxCommand.self]),
             CommandGroup(
                 name: "The machine",
                 subcommands: [
-                    DoctorCommand.self, ServeCommand.self, DownCommand.self, TLSCommand.self, CompletionsCommand.self,
+                    DoctorCommand.self, ServeCommand.self, DownCommand.self, TLSCommand.self, E2BCommand.self,
+                    CompletionsCommand.self,
                 ]),
         ])
 }

@@ -13,8 +13,6 @@ public struct Configuration: Sendable, Equatable {
     public static let defaultE2BPort = 4980
     /// The same with TLS, unless `BERTH_E2B_TLS_PORT` says otherwise.
     public static let defaultE2BTLSPort = 4981
-    /// What the names of sandboxes are below unless `BERTH_E2B_DOMAIN` says otherwise.
-    public static let defaultE2BDomain = "sbx.localhost"
     /// All listen here; another address needs the authentication of a later version.
     public static let host = "127.0.0.1"
 
@@ -28,8 +26,6 @@ public struct Configuration: Sendable, Equatable {
     public var e2bPort: Int?
     /// The same with TLS, which needs a certificate.
     public var e2bTLSPort: Int?
-    /// What the names of sandboxes are below.
-    public var e2bDomain: String
     /// What clients of sandboxes may do.
     public var hosted: HostedSettings
     /// The isolation that is demanded; nil takes the strongest that works here.
@@ -54,7 +50,6 @@ public struct Configuration: Sendable, Equatable {
         gatewayPort = try Self.port("BERTH_GATEWAY_PORT", environment) ?? Self.defaultGatewayPort
         e2bPort = try Self.port("BERTH_E2B_PORT", environment)
         e2bTLSPort = try Self.port("BERTH_E2B_TLS_PORT", environment)
-        e2bDomain = environment["BERTH_E2B_DOMAIN"].flatMap { $0.isEmpty ? nil : $0 } ?? Self.defaultE2BDomain
         hosted = HostedSettings(
             maximumSandboxes: try Self.number("BERTH_MAX_SANDBOXES", 0...10_000, environment)
                 ?? HostedSettings.defaultMaximumSandboxes,

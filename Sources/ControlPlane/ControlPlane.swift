@@ -116,7 +116,7 @@ public struct ControlPlane: Sendable {
     /// Resumes what an earlier control plane paused: only what answers can be adopted.
     private static func wakeSandboxes(of provider: any SandboxProvider) async {
         do {
-            for record in try await provider.list() 
+            for record in try await provider.list()
             where record.isAlive && record.isPaused && !record.labels.isHosted {
                 try await provider.adopt(record.id).resume()
             }
@@ -130,7 +130,8 @@ public struct ControlPlane: Sendable {
     }
 
     private func workshop(
-        _ provider: any SandboxProvider, _ remote: RemoteProviders, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
+        _ provider: any SandboxProvider, _ remote: RemoteProviders, _ environments: EnvironmentStore,
+        _ gateway: Gateway, _ gatewayPort: Int,
         _ curl: CurlClient, store: DeploymentStore, logs: LogBook, now: @escaping @Sendable () -> Int64
     ) throws -> Workshop {
         let blobs = try BlobStore(folder: configuration.path("blobs"), curl: curl)
@@ -240,7 +241,7 @@ public struct ControlPlane: Sendable {
                 .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
                 .init(service: Expiring(service: service)), .init(service: RemoteProviders.Keeping(providers: remote)),
             ] + hosted.services(logger: logger) + [
-                .init(service: WorkEnd(service: service, gateway: gateway)),
+                .init(service: WorkEnd(service: service, gateway: gateway))
             ], logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve
         let services = ServiceGroup(configuration: group)

@@ -142,6 +142,7 @@ public struct RemoteDoctor: Sendable {
         let remedy = (error as? BerthError)?.suggestion
         return Doctor.Check(
             name: name, verdict: .bad, finding: "\(error)",
-            remedy: remedy ?? "`berth doctor --provider e2b` after checking E2B_DOMAIN, E2B_API_URL and E2B_SANDBOX_URL")
+            remedy: remedy ?? "`berth doctor --provider e2b` after checking E2B_DOMAIN, E2B_API_URL and E2B_SANDBOX_URL"
+        )
     }
 }

@@ -38,7 +38,8 @@ struct RemoteProviders: Sendable {
         if let text = try? String(contentsOfFile: path, encoding: .utf8) {
             let owner = text.trimmingCharacters(in: .whitespacesAndNewlines)
             guard !owner.isEmpty, owner.utf8.count <= ownerLimit else {
-                throw BerthError(.internalError, "\(path) does not hold what was written to it", suggestion: "remove it")
+                throw BerthError(
+                    .internalError, "\(path) does not hold what was written to it", suggestion: "remove it")
             }
             return owner
         }

@@ -8,14 +8,13 @@ import Hummingbird
 public protocol E2BRoutes: Sendable {
     /// Adds the routes to the router's root, version and all: `v2/sandboxes`.
     func add(to group: RouterGroup<BasicRequestContext>)
-
-    /// Whether a request for one of these routes proves by itself that it is allowed, so that it needs no API key.
-    func bringsOwnProof(_ request: Request) -> Bool
+    /// Adds the routes that ask for another proof than the API key.
+    func addOpen(to group: RouterGroup<BasicRequestContext>)
 }
 
 extension E2BRoutes {
-    /// None does.
-    public func bringsOwnProof(_ request: Request) -> Bool { false }
+    /// None.
+    public func addOpen(to group: RouterGroup<BasicRequestContext>) {}
 }
 
 /// All routes of the control plane, behind the API key.
@@ -26,10 +25,12 @@ public enum E2BRouter {
     public static func make(key: String, _ routes: [any E2BRoutes]) -> Router<BasicRequestContext> {
         let router = Router(context: BasicRequestContext.self)
         router.addMiddleware { FailureMiddleware() }
-        router.addMiddleware { KeyMiddleware(key: key) { request in routes.contains { $0.bringsOwnProof(request) } } }
-        let root = router.group()
+        let root = router.group().add(middleware: KeyMiddleware(key: key))
         root.get("health") { _, _ in Response(status: .ok) }
-        for group in routes { group.add(to: root) }
+        for group in routes {
+            group.add(to: root)
+            group.addOpen(to: router.group())
+        }
         return router
     }
 }
@@ -62,14 +63,11 @@ struct FailureMiddleware<Context: RequestContext>: RouterMiddleware {
 struct KeyMiddleware<Context: RequestContext>: RouterMiddleware {
     private static var scheme: String { "Bearer " }
     let key: String
-    let bringsOwnProof: @Sendable (Request) -> Bool
 
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        if request.method == .get && request.uri.path == "/health" || bringsOwnProof(request) {
-            return try await next(request, context)
-        }
+        if request.method == .get, request.uri.path == "/health" { return try await next(request, context) }
         let bearer = request.headers[.authorization].flatMap { value in
             value.hasPrefix(Self.scheme) ? String(value.dropFirst(Self.scheme.count)) : nil
         }

@@ -42,20 +42,24 @@ struct AddressPolicyTests {
 
     @Test(arguments: special) func specialAddressesAreNotPublic(address: String) {
         #expect(!AddressPolicy.publicOnly.allows(address))
+        let isLoopback = AddressPolicy.loopback.allows(address)
+        #expect(AddressPolicy.publicOrLoopback.allows(address) == isLoopback)
     }
 
     @Test(arguments: ordinary) func ordinaryAddressesArePublic(address: String) {
         #expect(AddressPolicy.publicOnly.allows(address))
         #expect(!AddressPolicy.loopback.allows(address))
         #expect(AddressPolicy.any.allows(address))
+        #expect(AddressPolicy.publicOrLoopback.allows(address))
     }
 
     @Test(arguments: ["127.0.0.1", "127.9.9.9", "::1"]) func loopbackIsLoopback(address: String) {
         #expect(AddressPolicy.loopback.allows(address))
+        #expect(AddressPolicy.publicOrLoopback.allows(address))
     }
 
     @Test(arguments: ["", "localhost", "1.1.1", "1::2::3", "1.1.1.1:80"]) func whatIsNoAddressIsRefused(text: String) {
-        for policy in [AddressPolicy.publicOnly, .loopback, .any] { #expect(!policy.allows(text)) }
+        for policy in [AddressPolicy.publicOnly, .loopback, .publicOrLoopback, .any] { #expect(!policy.allows(text)) }
     }
 
     /// No socket is opened, so none of these needs a network.

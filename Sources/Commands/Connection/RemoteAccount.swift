@@ -17,35 +17,37 @@ enum RemoteAccount {
         case e2b
     }
 
-    /// The port of the control plane's E2B API unless `BERTH_E2B_PORT` says otherwise.
-    static let localPort = 4980
-    /// The file that holds its key.
+    /// The file that holds the key of the control plane's E2B API.
     static let keyFile = "e2b.key"
 
     /// Runs `body` with a client.
     static func with<Result>(_ provider: Provider, _ body: (E2BClient) async throws -> Result) async throws -> Result {
-        let variables = ProcessInfo.processInfo.environment
-        let account: E2BAccount
-        switch provider {
-        case .e2b: account = try E2BAccount(environment: variables)
-        case .local: account = try local(variables)
-        }
+        let account =
+            switch provider {
+            case .e2b: try E2BAccount(environment: ProcessInfo.processInfo.environment)
+            case .local: try await local()
+            }
         let curl = CurlClient()
         defer { curl.close() }
         return try await body(E2BClient(account: account, curl: curl))
     }
 
-    private static func local(_ variables: [String: String]) throws -> E2BAccount {
+    private static func local() async throws -> E2BAccount {
         let configuration = try Connection.configuration()
-        let missing = BerthError(
-            .unreachable, "no control plane runs for \(configuration.home)",
-            suggestion: "run `berth serve`, or name a service with --provider e2b")
-        guard Connection.isRunning(configuration),
+        guard let endpoint = try await Connection.runningEndpoint(configuration),
             let text = try? String(contentsOfFile: configuration.path(keyFile), encoding: .utf8)
-        else { throw missing }
-        let key = text.trimmingCharacters(in: .whitespacesAndNewlines)
-        let port = variables["BERTH_E2B_PORT"].flatMap { Int($0) } ?? localPort
+        else {
+            throw BerthError(
+                .unreachable, "no control plane runs for \(configuration.home)",
+                suggestion: "run `berth serve`, or name a service with --provider e2b")
+        }
+        guard let port = endpoint.e2bPort else {
+            throw BerthError(
+                .unreachable, "the control plane does not listen for clients of sandboxes",
+                suggestion: "\(configuration.path("serve.log")) says why; BERTH_E2B_PORT sets another port")
+        }
         let url = "http://\(Configuration.host):\(port)"
-        return E2BAccount(key: key, controlURL: url, sandboxURL: url)
+        return E2BAccount(
+            key: text.trimmingCharacters(in: .whitespacesAndNewlines), controlURL: url, sandboxURL: url)
     }
 }

@@ -69,7 +69,7 @@ struct TLSCommand: AsyncParsableCommand {
     }
 
     /// A value as a shell reads it.
-    private static func quoted(_ text: String) -> String {
+    static func quoted(_ text: String) -> String {
         let isPlain = text.utf8.allSatisfy { byte in
             (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x2D...0x3A).contains(byte) || byte == 0x5F
         }

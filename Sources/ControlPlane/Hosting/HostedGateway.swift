@@ -23,7 +23,8 @@ struct HostedGateway: Sendable {
         let domain = certificates.domain
         let tls = domain.map { _ in
             SandboxGateway.TLSFiles(
-                port: configuration.e2bTLSPort ?? Configuration.defaultE2BTLSPort, certificate: certificates.certificate,
+                port: configuration.e2bTLSPort ?? Configuration.defaultE2BTLSPort,
+                certificate: certificates.certificate,
                 key: certificates.key)
         }
         let gateway = SandboxGateway(
@@ -37,5 +38,5 @@ struct HostedGateway: Sendable {
     }
 
     /// Lets requests in flight come to their end, for so long.
-    func stop(_ grace: Duration) async { await gateway.stop(grace: grace) }
+    func stop(grace: Duration) async { await gateway.stop(grace: grace) }
 }

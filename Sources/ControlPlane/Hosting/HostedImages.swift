@@ -1,37 +1,30 @@
 import DeploymentCore
-import DeploymentStore
-import E2BProtocol
+import E2BServer
 import HostedSandboxes
 import Sandboxes
 
-/// What snapshots, forks and builds need of those who own sandboxes.
-struct HostedImages: ImageSandboxes {
-    let host: SandboxHost
-    let images: ImageStore
-    let builds: BuildSandboxes
+/// The images of clients: what is built, kept and served of them.
+struct HostedImages: Sendable {
+    let templates: Templates
+    let snapshots: Snapshots
 
-    func hold<Result: Sendable>(
-        _ sandbox: String, _ body: @escaping @Sendable (HeldSandbox) async throws -> Result
-    ) async throws -> Result {
-        let (host, images) = (host, images)
-        return try await host.hold(sandbox) { inside, record in
-            let image = try await images.image(record.template)
-            return try await body(
-                HeldSandbox(
-                    inside, image: image, token: record.isSecure ? host.agentToken(sandbox) : nil,
-                    mounts: record.volumeMounts.map(\.path)))
-        }
+    /// Makes good what an earlier control plane left half-done.
+    static func open(
+        _ host: SandboxHost, _ images: ImageStore, _ provider: any SandboxProvider, _ configuration: Configuration
+    ) async throws -> HostedImages {
+        try images.recover()
+        let files = ArchiveFolder(folder: configuration.path("images/uploads"))
+        files.sweep()
+        // Commands of a build fetch what they need, where sandboxes can be given a way out at all.
+        let network: NetworkAccess? = try await provider.capabilities().network == .closed ? nil : .egress
+        let builds = BuildSandboxes(provider: provider, network: network)
+        try await builds.sweep()
+        let sandboxes = HostedImageSandboxes(host: host, images: images, builds: builds)
+        return HostedImages(
+            templates: Templates(images: images, files: files, sandboxes: sandboxes),
+            snapshots: Snapshots(images: images, sandboxes: sandboxes))
     }
 
-    func copy(of sandbox: String, from image: SandboxImage, timeout: Int64) async throws -> SandboxHandle {
-        try await host.copy(of: sandbox, from: image, timeout: timeout)
-    }
-
-    func noteSnapshot(of sandbox: String, snapshot: String) async { try? await host.recordCheckpoint(sandbox) }
-
-    func withBuildSandbox<Result: Sendable>(
-        _ image: SandboxImage, _ body: @escaping @Sendable (HeldSandbox) async throws -> Result
-    ) async throws -> Result {
-        try await builds.with(image, body)
-    }
+    /// What is served of them.
+    var routes: [any E2BRoutes] { [SnapshotRoutes(snapshots), TemplateRoutes(templates)] }
 }

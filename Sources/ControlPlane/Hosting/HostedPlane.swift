@@ -18,8 +18,8 @@ struct HostedPlane: Sendable {
     private static let maximumSocketPath = 107
 
     let host: SandboxHost
-    private let templates: Templates
-    private let snapshots: Snapshots
+    /// Templates and snapshots.
+    let images: HostedImages
     private let events: SandboxEvents
     private let configuration: Configuration
     private let key: String
@@ -33,49 +33,37 @@ struct HostedPlane: Sendable {
     /// - Throws: `internal_error` when a secret can be read by others, and what the store and the engine say.
     static func open(
         _ configuration: Configuration, store: DeploymentStore, provider: any SandboxProvider,
-        environments: EnvironmentStore, curl: CurlClient, now: @escaping @Sendable () -> Int64, log: @escaping @Sendable (String) -> Void
+        environments: EnvironmentStore, curl: CurlClient, now: @escaping @Sendable () -> Int64,
+        log: @escaping @Sendable (String) -> Void
     ) async throws -> HostedPlane {
         let interpreter = InterpreterImage(templates: configuration.templates, environments: environments, log: log)
         let images = ImageStore(
             store: store, folder: configuration.path("images"),
             builtIn: ["base": { BuiltInImages.base }, InterpreterTemplate.name: interpreter.make], now: now)
-        try images.recover()
         let host = SandboxHost(
             SandboxHost.Surroundings(
                 store: store, provider: provider, images: images, tokens: try HostedSecrets.tokens(configuration),
                 now: now, announce: log),
             settings: configuration.hosted)
-        let builds = BuildSandboxes(provider: provider, network: try await buildNetwork(provider))
-        try await builds.sweep()
-        let sandboxes = HostedImages(host: host, images: images, builds: builds)
         let socket = configuration.path("e2b.sock")
         guard socket.utf8.count <= maximumSocketPath else {
             throw BerthError(
                 .usage, "BERTH_HOME is too long for the socket \(socket)", suggestion: "set it to a shorter path")
         }
         let plane = HostedPlane(
-            host: host,
-            templates: Templates(
-                images: images, files: ArchiveFolder(folder: configuration.path("uploads")), sandboxes: sandboxes),
-            snapshots: Snapshots(images: images, sandboxes: sandboxes),
+            host: host, images: try await HostedImages.open(host, images, provider, configuration),
             events: SandboxEvents(store: store, client: curl, now: now), configuration: configuration,
             key: try HostedSecrets.key(configuration), socket: socket, log: log)
         for failure in try await host.recover() { log(failure) }
         return plane
     }
 
-    /// What the commands of a build may reach: the internet, where this engine can open a way to it.
-    private static func buildNetwork(_ provider: any SandboxProvider) async throws -> NetworkAccess? {
-        try await provider.capabilities().network == .closed ? nil : .egress
-    }
-
     private init(
-        host: SandboxHost, templates: Templates, snapshots: Snapshots, events: SandboxEvents,
-        configuration: Configuration, key: String, socket: String, log: @escaping @Sendable (String) -> Void
+        host: SandboxHost, images: HostedImages, events: SandboxEvents, configuration: Configuration, key: String,
+        socket: String, log: @escaping @Sendable (String) -> Void
     ) {
         self.host = host
-        self.templates = templates
-        self.snapshots = snapshots
+        self.images = images
         self.events = events
         self.configuration = configuration
         self.key = key
@@ -85,10 +73,7 @@ struct HostedPlane: Sendable {
 
     /// All routes of clients.
     private var routes: [any E2BRoutes] {
-        [
-            SandboxRoutes(host: host), SandboxLookRoutes(host: host), SnapshotRoutes(snapshots),
-            TemplateRoutes(templates), EventRoutes(events: events),
-        ]
+        [SandboxRoutes(host: host), SandboxLookRoutes(host: host), EventRoutes(events: events)] + images.routes
     }
 
     /// What runs while the control plane serves; the last is stopped first.
@@ -112,6 +97,7 @@ struct HostedPlane: Sendable {
             await host.serve(domain: open.domain)
             gateway.fulfil(open)
         } catch {
+            // Deployments are served all the same.
             log("clients of sandboxes have no way in: \(error)")
             gateway.fulfil(nil)
         }
@@ -125,8 +111,8 @@ struct HostedPlane: Sendable {
 
     /// Ends all work here; the sandboxes go on for the next control plane, unless they are to be removed.
     func close(removingSandboxes: Bool) async {
-        if let open = gateway.current, let open { await open.stop(.zero) }
-        await templates.close()
+        if let open = gateway.current, let open { await open.stop(grace: .zero) }
+        await images.templates.close()
         if removingSandboxes { for failure in await host.killAll() { log(failure) } }
         await host.close()
         unlink(socket)
@@ -145,7 +131,7 @@ struct HostedPlane: Sendable {
 
         func run() async throws {
             try await gracefulShutdown()
-            if let open = gateway.current, let open { await open.stop(ControlPlane.stopGrace) }
+            if let open = gateway.current, let open { await open.stop(grace: ControlPlane.stopGrace) }
         }
     }
 }

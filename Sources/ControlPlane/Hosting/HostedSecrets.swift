@@ -27,6 +27,8 @@ public enum HostedSecrets {
         }
         let digits = Array(text)
         return SandboxTokens(
-            seed: stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...($0 + 1)]), radix: 16) })
+            seed: stride(from: 0, to: digits.count, by: 2).compactMap {
+                UInt8(String(digits[$0...($0 + 1)]), radix: 16)
+            })
     }
 }

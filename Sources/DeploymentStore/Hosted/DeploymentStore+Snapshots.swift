@@ -2,6 +2,9 @@ import DeploymentCore
 import GRDB
 
 extension DeploymentStore {
+    /// Images remembered beyond their deletion; the oldest go first.
+    public static let maximumContents = 10_000
+
     /// Notes a snapshot; an earlier one of the same name and tag gives them up, and is returned as forgotten.
     ///
     /// - Throws: `conflict` when a template has the name.
@@ -17,6 +20,7 @@ extension DeploymentStore {
                 try replaced?.delete(database)
             }
             try snapshot.insert(database)
+            try Self.remember(snapshot.content, of: snapshot.id, database)
             return replaced
         }
     }
@@ -84,6 +88,24 @@ extension DeploymentStore {
     /// Forgets a layer.
     public func forget(layer key: String) throws {
         _ = try write("forget layer \(key)") { try ImageLayerRecord.deleteOne($0, key: key) }
+    }
+
+    /// The image of a build or snapshot, also when it was deleted since; nil when there never was one.
+    public func imageContent(of build: String) throws -> String? {
+        try read("read the image of \(build)") { database in
+            try String.fetchOne(
+                database, sql: "SELECT content FROM imageContent WHERE build = ?", arguments: [build])
+        }
+    }
+
+    static func remember(_ content: String, of build: String, _ database: Database) throws {
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO imageContent (build, content) VALUES (?, ?)", arguments: [build, content])
+        let newest = database.lastInsertedRowID
+        if newest % 100 == 0 {
+            try database.execute(
+                sql: "DELETE FROM imageContent WHERE rowid <= ?", arguments: [newest - Int64(maximumContents)])
+        }
     }
 
     /// The digests of all files that something refers to.

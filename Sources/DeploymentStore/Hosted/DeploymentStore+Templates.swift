@@ -96,6 +96,7 @@ extension DeploymentStore {
             }
             try build.update(database)
             guard build.status == .ready else { return }
+            if let content = build.content { try Self.remember(content, of: build.id, database) }
             for tag in build.tags.split(separator: " ") {
                 try TemplateTagRecord(
                     template: build.template, tag: String(tag), build: build.id,

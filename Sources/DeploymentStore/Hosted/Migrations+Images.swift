@@ -59,6 +59,11 @@ extension Migrations {
             table.column("createdAt", .integer).notNull()
             table.uniqueKey(["name", "tag"])
         }
+        // What sandboxes were made from, without files: it is asked for when their template is gone too.
+        try database.create(table: "imageContent") { table in
+            table.primaryKey("build", .text)
+            table.column("content", .text).notNull()
+        }
         try database.create(table: "volume") { table in
             table.primaryKey("id", .text)
             table.column("name", .text).notNull().unique()

@@ -13,14 +13,14 @@ public struct SnapshotRoutes: E2BRoutes {
 
     /// Adds the routes, all of which need the API key.
     public func add(to router: some RouterMethods) {
-        router.post("sandboxes/:id/snapshots") { request, context in
+        router.post("sandboxes/:sandboxID/snapshots") { request, context in
             let wanted = try await ImageWire.decode(SnapshotRequest.self, request)
-            let taken = try await snapshots.take(try ImageWire.part("id", context), wanted)
+            let taken = try await snapshots.take(try context.sandboxID(), wanted)
             return ImageWire.answer(taken.json, status: .created)
         }
-        router.post("sandboxes/:id/fork") { request, context in
+        router.post("sandboxes/:sandboxID/fork") { request, context in
             let wanted = try await ImageWire.decode(ForkRequest.self, request)
-            let results = try await snapshots.fork(try ImageWire.part("id", context), wanted)
+            let results = try await snapshots.fork(try context.sandboxID(), wanted)
             return ImageWire.answer(.array(results.map(\.json)), status: .created)
         }
         router.get("snapshots") { request, _ in

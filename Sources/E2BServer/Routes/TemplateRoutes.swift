@@ -17,18 +17,11 @@ public struct TemplateRoutes: E2BRoutes {
         self.prefix = prefix
     }
 
-    /// Adds the routes, all of which but uploads need the API key.
+    /// Adds the routes that need the API key.
     public func add(to router: some RouterMethods) {
         addBuilds(to: router)
         addNames(to: router)
         addLists(to: router)
-        addUploads(to: router)
-    }
-
-    /// The URL of an upload is the proof that it is allowed.
-    public func bringsOwnProof(_ request: Request) -> Bool {
-        let parts = request.uri.path.split(separator: "/")
-        return request.method == .put && parts.count == 4 && parts[0] == "templates" && parts[2] == "files"
     }
 
     private func addBuilds(to router: some RouterMethods) {
@@ -109,7 +102,8 @@ public struct TemplateRoutes: E2BRoutes {
         }
     }
 
-    private func addUploads(to router: some RouterMethods) {
+    /// Adds the route of uploads, whose URL is the proof that it is allowed.
+    public func addOpen(to router: some RouterMethods) {
         router.put("templates/:id/files/:hash") { request, context in
             let id = try ImageWire.part("id", context)
             let hash = try ImageWire.part("hash", context)

@@ -58,7 +58,7 @@ extension SandboxHost {
     }
 
     private func move(_ id: String, to end: Int64, timeout: Int64? = nil) throws {
-        try write(id, event: .updated, data: ["set_timeout": .string(Timestamp(milliseconds: end).text)]) { record in
+        try write(id, event: .updated, data: SandboxEventData(endAt: end)) { record in
             record.endAt = end
             if let timeout { record.timeout = min(timeout, HostedSettings.maximumTimeout) }
         }
@@ -91,7 +91,7 @@ extension SandboxHost {
             merged.maskedHost = earlier?.maskedHost
             merged.allowsInternet = nil
             // Written first: after a crash the sandbox gets what was asked for last.
-            try host.write(id, event: .updated, data: ["network_egress": settings.json]) { record in
+            try host.write(id, event: .updated, data: SandboxEventData(network: settings)) { record in
                 record.network = String(decoding: merged.json.encoded(), as: UTF8.self)
                 record.allowsInternet = settings.allowsInternet
             }
@@ -118,7 +118,7 @@ extension HostedSandboxRecord {
     }
 
     /// The mounted volumes.
-    var volumeMounts: [SandboxCreation.VolumeMount] {
+    public var volumeMounts: [SandboxCreation.VolumeMount] {
         guard let volumes, let json = try? JSONValue(parsing: Array(volumes.utf8)) else { return [] }
         return (json.array ?? []).compactMap { try? SandboxCreation.VolumeMount(json: $0) }
     }

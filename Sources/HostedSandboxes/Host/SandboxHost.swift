@@ -143,8 +143,10 @@ public actor SandboxHost {
     }
 
     /// Changes what is written of a sandbox, there and here, or nothing.
+    ///
+    /// - Parameter data: what the event tells; the notes of the sandbox are added.
     @discardableResult func write(
-        _ id: String, event kind: SandboxEventRecord.Kind? = nil, data: [String: JSONValue] = [:],
+        _ id: String, event kind: SandboxEventRecord.Kind? = nil, data: SandboxEventData = SandboxEventData(),
         _ change: (inout HostedSandboxRecord) -> Void
     ) throws -> HostedSandboxRecord {
         guard var record = entries[id]?.record else { throw ControlFailure.noSandbox(id) }
@@ -156,25 +158,22 @@ public actor SandboxHost {
 
     /// The event that tells a change.
     func event(
-        _ kind: SandboxEventRecord.Kind, _ record: HostedSandboxRecord, _ data: [String: JSONValue] = [:]
+        _ kind: SandboxEventRecord.Kind, _ record: HostedSandboxRecord, _ data: SandboxEventData = SandboxEventData()
     ) -> SandboxEventRecord {
         var data = data
-        data["sandbox_metadata"] = .object(record.metadata.mapValues { .string($0) })
+        data.metadata = record.metadata
         return SandboxEventRecord(
             id: Identifiers.event(), sandbox: record.id, kind: kind, execution: record.execution,
             template: record.template, build: record.build,
-            data: String(decoding: JSONValue.object(data).encoded(), as: UTF8.self), time: now)
+            data: String(decoding: data.json.encoded(), as: UTF8.self), time: now)
     }
 
     /// What events tell of a run that has ended.
-    func execution(_ record: HostedSandboxRecord) -> [String: JSONValue] {
-        [
-            "execution": [
-                "started_at": .string(Timestamp(milliseconds: record.startedAt).text),
-                "vcpu_count": .integer(Int64(record.processors)), "memory_mb": .integer(Int64(record.memoryMiB)),
-                "execution_time": .integer(max(0, now - record.startedAt)),
-            ]
-        ]
+    func execution(_ record: HostedSandboxRecord) -> SandboxEventData {
+        SandboxEventData(
+            execution: SandboxEventData.Execution(
+                startedAt: record.startedAt, processors: record.processors, memoryMiB: record.memoryMiB,
+                duration: max(0, now - record.startedAt)))
     }
 
     /// Tells those with open connections that the run has ended.
@@ -196,13 +195,5 @@ public actor SandboxHost {
         let sandbox = try await within("finding sandbox \(id)") { try await provider.adopt(id) }
         entries[id]?.sandbox = sandbox
         return sandbox
-    }
-}
-
-extension Timestamp {
-    /// The instant of milliseconds since 1970.
-    init(milliseconds: Int64) {
-        let second = milliseconds >= 0 ? milliseconds / 1_000 : (milliseconds - 999) / 1_000
-        self.init(seconds: second, nanoseconds: Int32(milliseconds - second * 1_000) * 1_000_000)
     }
 }

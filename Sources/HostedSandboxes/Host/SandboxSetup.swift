@@ -10,8 +10,6 @@ import Waiting
 struct SandboxSetup: Sendable {
     /// The tag of the start command, by which it is found in the list of processes.
     static let startTag = "start-command"
-    /// The bytes of an archive that are sent at once.
-    private static let archivePart = 64 << 10
     /// The most bytes of a program's complaints that are told.
     private static let complaintLimit = 2_048
     private static let asRoot = (
@@ -34,7 +32,9 @@ struct SandboxSetup: Sendable {
         }
         let root = sandbox.ownsIdentities ? agent.with([Self.asRoot]) : agent
         // Before the token: nobody else has a way in yet.
-        if let archive = image.archive { try await unpack(archive, root) }
+        if let archive = image.archive {
+            try await SandboxFiles(of: HeldSandbox(sandbox, image: image)).unpack(archive)
+        }
         if !sandbox.isolation.sharesHost { try await leaveMarks(root) }
         try await introduce(agent)
         let owned = agent.with(token.map { [(name: "X-Access-Token", value: $0)] } ?? [])
@@ -69,36 +69,6 @@ struct SandboxSetup: Sendable {
                 group.addTask { try await agent.write(Array(value.utf8), to: "/run/e2b/.\(name)") }
             }
             try await group.waitForAll()
-        }
-    }
-
-    private func unpack(_ archive: String, _ agent: EnvdClient) async throws {
-        guard let file = FileHandle(forReadingAtPath: archive) else {
-            throw BerthError(.sandbox, "the archive of template \(image.template) cannot be read")
-        }
-        defer { try? file.close() }
-        let process = try await agent.start(
-            ProcessSpecification(
-                tag: "", command: ["tar", "-x", "-p", "-f", "-", "-C", "/"], workingDirectory: "/",
-                keepsInputOpen: true))
-        async let ended = Self.end(of: process)
-        do {
-            while let part = try file.read(upToCount: Self.archivePart), !part.isEmpty {
-                try await process.write(Array(part))
-            }
-            try await process.closeInput()
-        } catch {
-            // What tar complained of tells more than that it did not read on.
-            try? await process.signal(SIGKILL)
-            let (_, complaint) = try await ended
-            throw BerthError(
-                .sandbox, "the archive of template \(image.template) cannot be unpacked: \(complaint)", cause: error)
-        }
-        let (status, complaint) = try await ended
-        guard status == .exited(code: 0) else {
-            throw BerthError(
-                .sandbox, "the archive of template \(image.template) cannot be unpacked: tar ended with \(status): "
-                    + complaint)
         }
     }
 

@@ -114,13 +114,13 @@ struct BuildStep: Sendable {
             }.take(&tail)
         } catch let error as BerthError {
             let text = "\(error)"
-            throw failure(text, hint: BuildFailure.hint(text, hasRoot: held.hasRoot))
+            throw failure(text, hint: BuildFailure.hint(text, command: command.last ?? "", hasRoot: held.hasRoot))
         }
         guard status != .exited(code: 0) else { return }
         let text = String(decoding: tail, as: UTF8.self).trimmingSuffix(while: \.isWhitespace)
         throw failure(
             "failed with \(status.map { "\($0)" } ?? "no result"): \(text)",
-            hint: BuildFailure.hint(text, hasRoot: held.hasRoot))
+            hint: BuildFailure.hint(text, command: command.last ?? "", hasRoot: held.hasRoot))
     }
 
     private struct Ending: Sendable {

@@ -76,6 +76,17 @@ public struct ImageStore: ImageCatalog {
             try StoredImage(text: content), template: details.template.id, build: record.id, alias: details.names.first)
     }
 
+    /// What a sandbox was made from, without files; of a template that is gone too.
+    func origin(template: String, build: String, alias: String?) async throws -> SandboxImage {
+        if let content = try store.imageContent(of: build) {
+            var stored = try StoredImage(text: content)
+            stored.archive = nil
+            return try await restore(stored, template: template, build: build, alias: alias)
+        }
+        guard let make = builtIn[template] else { throw Self.missing(alias ?? template) }
+        return try await make()
+    }
+
     func image(of snapshot: SnapshotRecord) async throws -> SandboxImage {
         try await restore(
             try StoredImage(text: snapshot.content), template: snapshot.id, build: snapshot.id, alias: snapshot.name)

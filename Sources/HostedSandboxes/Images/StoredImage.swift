@@ -1,11 +1,10 @@
 import DeploymentCore
-import E2BProtocol
 import Foundation
 import Sandboxes
 
 extension SandboxImage {
     /// The tag of the process that an image's start command is.
-    public static let startTag = "start"
+    public static let startTag = SandboxSetup.startTag
 }
 
 /// An image as the database keeps it.
@@ -54,36 +53,5 @@ struct StoredImage: Codable, Sendable, Equatable {
             template: template, build: build, alias: alias, mounts: mounts, archive: archive.map(archives.path),
             environment: environment, user: user, workdir: workdir, startCommand: startCommand,
             readyCommand: readyCommand, processors: processors, memoryMiB: memoryMiB)
-    }
-}
-
-extension Timestamp {
-    /// From milliseconds since 1970.
-    public init(milliseconds: Int64) {
-        self.init(seconds: milliseconds / 1000, nanoseconds: Int32(milliseconds % 1000) * 1_000_000)
-    }
-}
-
-extension ControlFailure {
-    /// An error of ours as the control plane tells it.
-    public init(_ error: any Error) {
-        switch error {
-        case let failure as ControlFailure: self = failure
-        case let error as BerthError: self.init(error)
-        default: self.init(500, "\(error)")
-        }
-    }
-
-    private init(_ error: BerthError) {
-        let text = [error.description, error.suggestion].compactMap { $0 }.joined(separator: "; ")
-        switch error.code {
-        case .notFound: self.init(404, text)
-        case .conflict: self.init(409, text)
-        case .usage: self.init(400, text)
-        case .tooLarge: self.init(413, text)
-        case .storageFull: self.init(507, text)
-        case .quota: self.init(429, text, shouldRetry: false)
-        default: self.init(500, text)
-        }
     }
 }

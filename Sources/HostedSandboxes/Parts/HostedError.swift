@@ -14,7 +14,7 @@ extension ControlFailure {
     }
 
     private static func translate(_ error: BerthError) -> ControlFailure {
-        let message = VisibleText.of(error.message)
+        let message = VisibleText.of([error.message, error.suggestion].compactMap { $0 }.joined(separator: "; "))
         return switch error.code {
         case .usage, .invalidManifest: ControlFailure(400, message)
         case .tooLarge: ControlFailure(413, message)
@@ -23,7 +23,7 @@ extension ControlFailure {
         case .quota: ControlFailure(429, message, shouldRetry: false)
         case .unauthorized: ControlFailure(401, message)
         case .storageFull:
-            ControlFailure(503, message, kind: "sandbox_capacity_unavailable", shouldRetry: false)
+            ControlFailure(507, message, kind: "sandbox_capacity_unavailable", shouldRetry: false)
         case .timeout: ControlFailure(503, message, kind: "sandbox_placement_timeout", shouldRetry: false)
         case .unreachable: ControlFailure(503, message, shouldRetry: false)
         case .sandbox: ControlFailure(500, message, kind: "sandbox_create_failed")

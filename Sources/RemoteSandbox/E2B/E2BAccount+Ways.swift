@@ -6,6 +6,8 @@ import Sandboxes
 extension E2BAccount {
     /// What requests to both planes name as their sender.
     static let sender = "berth"
+    /// Three of the intervals in which an agent is asked to say that it is alive.
+    static let silence = Duration.seconds(150)
 
     /// The way to a URL of this account: this machine's own addresses are never looked for anywhere else, and no proxy
     /// of the environment stands before them.
@@ -43,7 +45,7 @@ extension E2BAccount {
         }
         return EnvdClient(
             client: client, baseURL: base, transport: transport(to: base), headers: headers,
-            certificates: certificates)
+            certificates: certificates, silence: Self.silence)
     }
 
     /// Whether an agent of this version decides itself whom a process belongs to: from 0.4.0 on.

@@ -12,13 +12,18 @@ extension SandboxNetworkSettings {
         switch access ?? .nothing {
         case .nothing: self.init(denied: [Self.everything])
         case .egress: self.init()
-        case .hosts(let rules):
-            if let rule = rules.first(where: { $0.port != nil }) {
-                throw BerthError(
-                    .sandbox, "network: \(rule) cannot be given by E2B, which opens hosts on every port",
-                    suggestion: "write the host without its port")
-            }
-            self.init(allowed: rules.map(\.description), denied: [Self.everything])
+        case .hosts(let rules): self.init(allowed: try Self.words(for: rules), denied: [Self.everything])
+        case .egressExcept(let networks, let rules):
+            self.init(allowed: try Self.words(for: rules), denied: networks.map(\.description))
         }
+    }
+
+    private static func words(for rules: [HostRule]) throws -> [String] {
+        if let rule = rules.first(where: { $0.port != nil }) {
+            throw BerthError(
+                .sandbox, "network: \(rule) cannot be given by E2B, which opens hosts on every port",
+                suggestion: "write the host without its port")
+        }
+        return rules.map(\.description)
     }
 }

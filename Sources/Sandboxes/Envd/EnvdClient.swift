@@ -18,6 +18,7 @@ public struct EnvdClient: Sendable {
     let transport: Transport
     let headers: [(name: String, value: String)]
     let certificates: String?
+    let silence: Duration?
 
     /// Creates a client; connections are made when they are needed.
     ///
@@ -27,15 +28,18 @@ public struct EnvdClient: Sendable {
     ///   - transport: The way there; not `.connected`, since there are many connections.
     ///   - headers: Sent with every request: access tokens, routing.
     ///   - certificates: A file of certificate authorities to trust instead of the system's.
+    ///   - silence: How long a process may say nothing, and its agent not that it is alive, before the stream counts as
+    ///     broken; nil is for ever.
     public init(
         client: CurlClient, baseURL: String, transport: Transport, headers: [(name: String, value: String)] = [],
-        certificates: String? = nil
+        certificates: String? = nil, silence: Duration? = nil
     ) {
         self.client = client
         self.baseURL = baseURL
         self.transport = transport
         self.headers = headers
         self.certificates = certificates
+        self.silence = silence
     }
 
     /// Asks whether the agent answers, and waits for it while the sandbox starts.
