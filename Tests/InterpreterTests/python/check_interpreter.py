@@ -522,7 +522,9 @@ class Charts(Case):
         self.assertEqual([(p.label, p.angle, p.radius) for p in chart.elements], [("a", 90, 1), ("b", 270, 1)])
 
     def test_box(self) -> None:
-        code = "plt.boxplot([[85, 90, 78, 92, 88], [95, 89, 76, 91, 84, 87]], tick_labels=['a', 'b'], patch_artist=True)"
+        code = (
+            "plt.boxplot([[85, 90, 78, 92, 88], [95, 89, 76, 91, 84, 87]], tick_labels=['a', 'b'], patch_artist=True)"
+        )
         chart = self.chart(code)
         self.assertIsInstance(chart, BoxAndWhiskerChart)
         first, second = chart.elements
@@ -564,8 +566,29 @@ class Languages(Case):
         finally:
             self.sandbox.remove_code_context(context)
 
+    def test_kernels_that_are_installed_are_used(self) -> None:
+        # It stands for one of another language: what counts is how it is found and spoken to.
+        place = "os.path.expanduser('~/.local/share/jupyter/kernels/r')"
+        argv = "[sys.executable, '-m', 'ipykernel', '-f', '{connection_file}']"
+        self.text(
+            f"import json, os, shutil, sys\nos.makedirs({place}, exist_ok=True)\n"
+            f"with open({place} + '/kernel.json', 'w') as file:\n"
+            f"    json.dump({{'argv': {argv}, 'language': 'r', 'display_name': 'R', 'env': {{'OWN': '1'}}}}, file)"
+        )
+        try:
+            context = self.sandbox.create_code_context(language="R")
+            try:
+                self.assertEqual(context.language, "r")
+                self.assertEqual(self.sandbox.run_code("import os; os.environ['OWN']", context=context).text, "1")
+                with self.assertRaisesRegex(SandboxException, "400.*not supported for r"):
+                    self.sandbox.run_code("1", context=context, envs={"A": "1"})
+            finally:
+                self.sandbox.remove_code_context(context)
+        finally:
+            self.text(f"shutil.rmtree({place})")
+
     def test_languages_that_are_not_here_say_so(self) -> None:
-        for language in ("cobol", "r", "java"):
+        for language in ("cobol", "javascript", "java"):
             with self.assertRaisesRegex(SandboxException, f"400.*'{language}' is not available.*python, bash"):
                 self.sandbox.run_code("1", language=language)
             with self.assertRaisesRegex(SandboxException, "400.*is not available"):
