@@ -108,8 +108,8 @@ import Testing
             let first = try #require(world.remote.live.first)
             world.remote.sandbox(first)?.end(.signalled(9))
             await world.service.tasksSettled {
-                world.remote.live != [first] && world.remote.live.count == 1
-                    && (try? await world.get("/sum/health").status) == 200
+                guard world.remote.live != [first], world.remote.live.count == 1 else { return false }
+                return (try? await world.get("/sum/health").status) == 200
             }
             let second = try #require(world.remote.live.first.flatMap { world.remote.sandbox($0) })
             #expect(second.started.withLock { $0.map(\.tag) } == [SandboxInstallation.tag, Replica.processTag])
