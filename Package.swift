@@ -121,7 +121,8 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol",
+                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore",
+                "E2BProtocol",
                 "E2BServer", "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
                 "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
