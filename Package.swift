@@ -169,7 +169,7 @@ let package = Package(
         tests("HealthProbing"),
         tests("Gateway", nio),
         tests("Certificates"),
-        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
+        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes"], exclude: ["python"]),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
             "Orchestration",

@@ -23,10 +23,14 @@ final class TunnelHandler: ChannelDuplexHandler {
         return (client, port)
     }
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    /// Both sides are ready: what the decoders held goes out, and more is read.
+    func begin() {
+        context?.flush()
         // Whatever read was due before has been asked of a handler that is gone now.
         wantsRead = true
+        resumeReading()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -57,7 +61,7 @@ final class TunnelHandler: ChannelDuplexHandler {
         if peer?.isWritable ?? true { context.read() } else { wantsRead = true }
     }
 
-    func resumeReading() {
+    private func resumeReading() {
         guard wantsRead, peer?.isWritable ?? true, let context else { return }
         wantsRead = false
         context.read()
