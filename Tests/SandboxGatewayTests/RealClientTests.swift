@@ -49,7 +49,7 @@ enum Clients {
         let text = try await onThread {
             var text = ""
             var hasBegun = false
-            while let data = try handle.read(upToCount: 4096), !data.isEmpty {
+            while case let data = handle.availableData, !data.isEmpty {
                 text += String(decoding: data, as: UTF8.self)
                 if text.contains("begun"), !hasBegun {
                     hasBegun = true

@@ -10,6 +10,8 @@ final class TunnelHandler: ChannelDuplexHandler {
     private var peer: TunnelHandler?
     private var context: ChannelHandlerContext?
     private var wantsRead = false
+    /// Whether bytes pass: not before the decoders are gone.
+    private var hasBegun = false
     private var hasEnded = false
 
     private init(_ exchange: Exchange) { self.exchange = exchange }
@@ -27,6 +29,7 @@ final class TunnelHandler: ChannelDuplexHandler {
 
     /// Both sides are ready: what the decoders held goes out, and more is read.
     func begin() {
+        hasBegun = true
         context?.flush()
         // Whatever read was due before has been asked of a handler that is gone now.
         wantsRead = true
@@ -84,10 +87,11 @@ final class TunnelHandler: ChannelDuplexHandler {
         guard !hasEnded else { return }
         hasEnded = true
         guard let peer, !peer.hasEnded, let other = peer.context else { return exchange.tunnelEnded() }
+        self.peer = nil
+        guard peer.hasBegun else { return other.close(promise: nil) }
         let channel = NIOLoopBound(other.channel, eventLoop: other.eventLoop)
         other.writeAndFlush(peer.wrapOutboundOut(ByteBuffer())).whenComplete { _ in
             channel.value.close(promise: nil)
         }
-        self.peer = nil
     }
 }
