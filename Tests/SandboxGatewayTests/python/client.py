@@ -6,7 +6,13 @@ import socket
 import ssl
 import sys
 
-VERB, PORT, TLS_PORT, AUTHORITY, FOLDER = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
+VERB, PORT, TLS_PORT, AUTHORITY, FOLDER = (
+    sys.argv[1],
+    int(sys.argv[2]),
+    int(sys.argv[3]),
+    sys.argv[4],
+    sys.argv[5],
+)
 HOST = "8000-one.sbx.localhost"
 
 
@@ -30,9 +36,14 @@ async def websocket():
             await peer.send(message)
 
     async with websockets.unix_serve(echo, f"{FOLDER}/ws.sock", max_size=None):
-        for url, context in ((f"ws://{HOST}:{PORT}/a?b=c", None), (f"wss://{HOST}:{TLS_PORT}/", trust("http/1.1"))):
+        for url, context in (
+            (f"ws://{HOST}:{PORT}/a?b=c", None),
+            (f"wss://{HOST}:{TLS_PORT}/", trust("http/1.1")),
+        ):
             port = TLS_PORT if context else PORT
-            async with websockets.connect(url, ssl=context, host="127.0.0.1", port=port, max_size=None) as peer:
+            async with websockets.connect(
+                url, ssl=context, host="127.0.0.1", port=port, max_size=None
+            ) as peer:
                 for message in ("hello", b"\x00\xff" * 1_000_000, ""):
                     await peer.send(message)
                     assert await peer.recv() == message
@@ -47,12 +58,19 @@ async def http2():
     # The name is not in DNS: it is in the certificate and in the request, the address is here.
     url = f"https://127.0.0.1:{TLS_PORT}"
     names = {"host": f"{HOST}:{TLS_PORT}"}
-    async with httpx.AsyncClient(http2=True, verify=trust(), headers=names, timeout=60) as client:
+    async with httpx.AsyncClient(
+        http2=True, verify=trust(), headers=names, timeout=60
+    ) as client:
+
         async def one(index):
             body = bytes([index]) * 300_000
-            answer = await client.post(f"{url}/{index}", content=body, headers={"cookie": "a=b"})
+            answer = await client.post(
+                f"{url}/{index}", content=body, headers={"cookie": "a=b"}
+            )
             assert answer.http_version == "HTTP/2", answer.http_version
-            assert answer.status_code == 200 and answer.text.startswith(f"one:8000\nPOST /{index}\n"), answer.text[:200]
+            assert answer.status_code == 200 and answer.text.startswith(
+                f"one:8000\nPOST /{index}\n"
+            ), answer.text[:200]
             assert answer.content.endswith(body)
 
         await asyncio.gather(*(one(index) for index in range(40)))
@@ -62,11 +80,17 @@ async def http2():
                 yield b"x" * 65_536
 
         answer = await client.post(f"{url}/stream", content=parts())
-        assert answer.content.endswith(b"x" * 64 * 65_536) and "transfer-encoding: chunked" in answer.text[:1000]
+        assert (
+            answer.content.endswith(b"x" * 64 * 65_536)
+            and "transfer-encoding: chunked" in answer.text[:1000]
+        )
         answer = await client.head(f"{url}/head")
         assert answer.status_code == 200 and not answer.content
         answer = await client.get(f"{url}/get")
-        assert answer.text.startswith("one:8000\nGET /get\n") and "chunked" not in answer.text
+        assert (
+            answer.text.startswith("one:8000\nGET /get\n")
+            and "chunked" not in answer.text
+        )
         answer = await client.get(url, headers={"host": "81-one.sbx.localhost"})
         assert answer.status_code == 502 and answer.json()["port"] == 81, answer.text
 
@@ -81,7 +105,9 @@ class Peer:
         self.socket = connect("h2")
         assert self.socket.selected_alpn_protocol() == "h2"
         config = h2.config.H2Configuration(
-            validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding="utf-8"
+            validate_outbound_headers=False,
+            normalize_outbound_headers=False,
+            header_encoding="utf-8",
         )
         self.state = h2.connection.H2Connection(config)
         self.state.initiate_connection()
@@ -109,7 +135,10 @@ class Peer:
         import h2.events
 
         for event in self.events():
-            if isinstance(event, h2.events.ResponseReceived) and event.stream_id == stream:
+            if (
+                isinstance(event, h2.events.ResponseReceived)
+                and event.stream_id == stream
+            ):
                 return dict(event.headers)[":status"]
             if isinstance(event, h2.events.StreamReset) and event.stream_id == stream:
                 return "reset"
@@ -119,7 +148,13 @@ class Peer:
 
 
 def head(authority=HOST, method="GET", path="/", *more):
-    return [(":method", method), (":scheme", "https"), (":path", path), (":authority", authority), *more]
+    return [
+        (":method", method),
+        (":scheme", "https"),
+        (":path", path),
+        (":authority", authority),
+        *more,
+    ]
 
 
 def forged():
@@ -145,7 +180,10 @@ def forged():
         (head(HOST, "GET", "/", ("upgrade", "websocket")), None),
         (head() + [(":authority", "8000-two.sbx.localhost")], None),
         (head() + [(":path", "/two")], None),
-        ([(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", HOST)], None),
+        (
+            [(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", HOST)],
+            None,
+        ),
         ([(":method", "CONNECT"), (":authority", HOST)], None),
         (head(HOST, "CONNECT", "/", (":protocol", "websocket")), None),
         (head(HOST, "CONNECT", "/", ("x", "y")), None),
@@ -153,7 +191,11 @@ def forged():
         peer = Peer()
         answer = peer.answer(peer.ask(fields))
         # Refused by whom is not the point where the status is not named: nobody may have seen it.
-        fits = answer == expected if expected else answer in ("reset", "ended", "400", "405")
+        fits = (
+            answer == expected
+            if expected
+            else answer in ("reset", "ended", "400", "405")
+        )
         assert fits, (fields, answer)
         peer.socket.close()
 
