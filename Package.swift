@@ -183,7 +183,8 @@ let package = Package(
             ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
-        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
+        tests("Certificates"),
+        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes"], exclude: ["python"]),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
             "Orchestration",

@@ -16,7 +16,8 @@ import Testing
             #expect(store.domain == nil)
             #expect(try store.prepare(domain: "sbx.localhost", renewing: false) == .made)
             #expect(store.domain == "sbx.localhost" && store.isOwn)
-            #expect(try ServerCertificate.read(store.certificate).names.prefix(2) == ["sbx.localhost", "*.sbx.localhost"])
+            #expect(
+                try ServerCertificate.read(store.certificate).names.prefix(2) == ["sbx.localhost", "*.sbx.localhost"])
             let before = try Data(contentsOf: URL(filePath: store.certificate))
             #expect(try store.prepare(domain: "sbx.localhost", renewing: false) == .kept)
             #expect(try Data(contentsOf: URL(filePath: store.certificate)) == before)
@@ -117,7 +118,8 @@ import Testing
             let attempts: [(String, String, String, Date)] = [
                 (one.certificate, two.key, "one.example", Date()), (one.certificate, one.key, "two.example", Date()),
                 (one.certificate, one.key, "one.example", late), (one.key, one.key, "one.example", Date()),
-                (one.certificate, one.certificate, "one.example", Date()), ("/dev/zero", one.key, "one.example", Date()),
+                (one.certificate, one.certificate, "one.example", Date()),
+                ("/dev/zero", one.key, "one.example", Date()),
                 ("\(folder)/none", one.key, "one.example", Date()),
             ]
             for (certificate, key, domain, now) in attempts {

@@ -54,7 +54,8 @@ import Testing
 
     @Test func theControlPlaneBelievesNothingThatOnlyAGatewayMaySay() async throws {
         try await withWorld { world in
-            let fields = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nForwarded: a\r\nE2b-Sandbox-Id: one\r\n"
+            let fields =
+                "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nForwarded: a\r\nE2b-Sandbox-Id: one\r\n"
             let seen = try await world.exchange(request(host: "api.sbx.localhost", fields: fields)).text
             #expect(seen.hasPrefix("control\n") && seen.contains("x-forwarded-proto: http\n"))
             for gone in ["x-forwarded-for", "https", "\nforwarded", "e2b-sandbox"] { #expect(!seen.contains(gone)) }
@@ -136,7 +137,8 @@ import Testing
         try await withWorld { world in
             world.doors.change("one") { $0.token = "secret" }
             let shown = "E2b-Traffic-Access-Token: secret\r\n"
-            for fields in ["", "E2b-Traffic-Access-Token: secre\r\n", "E2b-Traffic-Access-Token: secrets\r\n",
+            for fields in [
+                "", "E2b-Traffic-Access-Token: secre\r\n", "E2b-Traffic-Access-Token: secrets\r\n",
                 "E2b-Traffic-Access-Token:\r\n", shown + shown,
             ] {
                 let answer = try await world.exchange(request(fields: fields))

@@ -19,7 +19,8 @@ import Testing
             let answer = try await world.exchange(request(host: "81-one.sbx.localhost"))
             #expect(
                 answer.text
-                    == #"{"code":502,"message":"The sandbox is running but port is not open","port":81,"sandboxId":"one"}"#)
+                    == #"{"code":502,"message":"The sandbox is running but port is not open","port":81,"sandboxId":"one"}"#
+            )
             #expect(world.doors.connects == Array(repeating: "one:81", count: 5))
         }
     }
