@@ -25,7 +25,7 @@ import Testing
 
     @Test func portOfTheInterpreterIsItsOwn() throws {
         let provider = "provider: {name: e2b, template: code-interpreter-v1}\n"
-        #expect(refused("\(Self.head)\(provider)").contains("belongs to the code interpreter"))
+        #expect(refused("\(Self.head)\(provider)").contains("the code interpreter listens there"))
         let moved = "\(Self.head)\(provider)server: {port: 8000}\n"
         #expect(try accepted(moved).manifest.provider?.template == "code-interpreter-v1")
     }

@@ -60,6 +60,8 @@ async def serve(listener: socket.socket) -> None:
 
 def main() -> None:
     """Listens, says where, and serves."""
+    # Kernels inherit it, and are interrupted by signals.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     port = int(sys.argv[1]) if len(sys.argv) > 1 else PORT
     listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
     # Its connections inherit it: small events are not to wait for one another's acknowledgement.
