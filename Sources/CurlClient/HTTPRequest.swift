@@ -18,6 +18,9 @@ public struct HTTPRequest: Sendable {
     ///
     /// On the way to another origin only harmless headers are kept, so that no credential leaks.
     public var redirects = 0
+    /// Whether it goes over a connection of its own: on a kept one that turns out to be dead it would be sent again, by
+    /// libcurl, whether the server had taken it or not.
+    public var isSentOnce = false
     /// How long nothing at all may come before the transfer counts as broken, in whole seconds; nil is for ever. Waiting
     /// for a reader does not count.
     public var silence: Duration?

@@ -39,6 +39,7 @@ struct TransferOptions {
         ] {
             try check(ccurl_set_long(handle, option, value))
         }
+        if request.isSentOnce { try check(ccurl_set_long(handle, CURLOPT_FRESH_CONNECT, 1)) }
         if let silence = request.silence {
             try check(ccurl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1))
             try check(ccurl_set_long(handle, CURLOPT_LOW_SPEED_TIME, max(1, Int(silence.components.seconds))))

@@ -32,16 +32,21 @@ import Testing
         var shapes: [String: [Shape]] = [:]
         for recorded in far.recorded where !recorded.mark.isEmpty {
             let parts = recorded.request.path.split(separator: "?", maxSplits: 1).map(String.init)
-            let items = URLComponents(string: recorded.request.path)?.queryItems ?? []
+            // A space may be written as a plus in a query.
+            let target = recorded.request.path.replacing("+", with: "%20")
+            let items = URLComponents(string: target)?.queryItems ?? []
             let headers = recorded.request.headers.filter { fields.contains($0.key) }
             shapes[recorded.mark, default: []].append(
                 Shape(
                     method: recorded.request.method, path: parts[0],
-                    query: Dictionary(items.map { ($0.name, $0.value ?? "") }) { $1 }, headers: headers,
+                    query: Dictionary(items.map { ($0.name, sorted($0.value ?? "")) }) { $1 }, headers: headers,
                     body: body(recorded)))
         }
         return shapes
     }
+
+    /// Pairs of notes in one order: theirs is that of a dictionary.
+    private static func sorted(_ value: String) -> String { value.split(separator: "&").sorted().joined(separator: "&") }
 
     private static func body(_ recorded: FarSide.Recorded) -> String {
         var bytes = recorded.body

@@ -74,8 +74,8 @@ import Testing
 
     @Test func longBodiesAreStreamedBothWays() async throws {
         try await Nearby.with { near in
-            let body = (0..<(5 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31) }
-            let back = (0..<(6 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 17) }
+            let body = (0..<(2 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            let back = (0..<(3 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 17) }
             near.far.set { _, connection in connection.send(ScriptedAnswer(200, headers: [], bytes: back)) }
             let made = try await near.provider.create(Nearby.specification())
             let reply = try await Self.ask(

@@ -32,7 +32,7 @@ extension E2BClient {
         return try await ask(
             Call(
                 method: "POST", path: "/v2/sandboxes", body: creation.json, headers: headers,
-                wish: "create a sandbox from \(VisibleText.of(creation.template))"))
+                wish: "create a sandbox from \(VisibleText.of(creation.template))", isSentOnce: true))
     }
 
     /// Takes hold of a sandbox, resuming it where it is paused; its time is never shortened by it.

@@ -10,7 +10,8 @@ extension E2BClient {
         try await ask(
             Call(
                 method: "POST", path: "/sandboxes/\(URLText.escaped(id))/snapshots",
-                body: name.map { ["name": .string($0)] } ?? [:], wish: "snapshot sandbox \(VisibleText.of(id))"))
+                body: name.map { ["name": .string($0)] } ?? [:], wish: "snapshot sandbox \(VisibleText.of(id))",
+                isSentOnce: true))
     }
 
     /// The snapshots of a sandbox, or all of them; one page.

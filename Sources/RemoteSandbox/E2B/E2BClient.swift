@@ -47,6 +47,8 @@ public struct E2BClient: Sendable {
         var headers: [(name: String, value: String)] = []
         /// What was asked for, for errors: `create a sandbox`.
         var wish: String
+        /// Whether twice would be one too many.
+        var isSentOnce = false
     }
 
     /// Makes a call; the answer is a success.
@@ -109,6 +111,7 @@ public struct E2BClient: Sendable {
             method: call.method, url: url, headers: headers + call.headers, body: body, timeout: timeout,
             connectTimeout: Self.connectTimeout, transport: account.transport(to: url))
         request.certificates = account.certificates
+        request.isSentOnce = call.isSentOnce
         return request
     }
 

@@ -99,12 +99,9 @@ final class FarSide: Sendable {
         state.withLock { $0.recorded.append(Recorded(mark: $0.mark, request: request, body: body)) }
         if let id = request.headers["e2b-sandbox-id"] { return serveSandbox(id, request, body, connection) }
         if let answer = state.withLock({ $0.answers.isEmpty ? nil : $0.answers.removeFirst() }) {
-            return connection.send(answer)
+            return last(answer, connection)
         }
-        guard let call = Self.call(request) else {
-            let answer = other(request, body)
-            return connection.send(answer)
-        }
+        guard let call = Self.call(request) else { return last(other(request, body), connection) }
         let fault = state.withLock { state -> Fault? in
             guard let fault = state.fault, fault.call == call, fault.times > 0 else { return nil }
             state.fault?.times -= 1
@@ -119,8 +116,16 @@ final class FarSide: Sendable {
         case .losesReply?:
             _ = answer(call, request, body)
             return false
-        case nil: return connection.send(answer(call, request, body))
+        case nil: return last(answer(call, request, body), connection)
         }
+    }
+
+    /// Answers and ends the connection: on a kept one libcurl would repeat by itself what breaks.
+    private func last(_ answer: ScriptedAnswer, _ connection: ScriptedConnection) -> Bool {
+        var answer = answer
+        answer.headers.append(("Connection", "close"))
+        connection.send(answer)
+        return false
     }
 
     private static func call(_ request: ScriptedRequest) -> Call? {
