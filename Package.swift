@@ -37,6 +37,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -67,6 +68,12 @@ let package = Package(
         library(
             "Environments",
             ["DeploymentCore", "CPlatform", crypto, .product(name: "Subprocess", package: "swift-subprocess")]),
+        library(
+            "Certificates",
+            [
+                "DeploymentCore", crypto, .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ]),
         library("DeploymentStore", ["DeploymentCore", grdb]),
         library("Waiting", ["DeploymentCore"]),
         library("E2BProtocol", ["DeploymentCore"]),
@@ -87,10 +94,10 @@ let package = Package(
         library(
             "SandboxGateway",
             [
-                "CPlatform", "DeploymentCore", "E2BProtocol", "Sandboxes", crypto, http1,
+                "DeploymentCore", "E2BProtocol", "Sandboxes", http1,
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "X509", package: "swift-certificates"),
             ] + nio),
         library(
             "Orchestration",
@@ -100,7 +107,11 @@ let package = Package(
             ]),
         library(
             "HostedSandboxes",
-            ["CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Sandboxes", "Waiting", crypto]),
+            [
+                "CurlClient", "DeploymentCore", "DeploymentStore", "E2BProtocol", "Environments", "Sandboxes",
+                "Waiting",
+                crypto,
+            ]),
 
         // API
         library(
@@ -114,7 +125,8 @@ let package = Package(
         library(
             "ControlPlane",
             [
-                "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer",
+                "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore",
+                "E2BProtocol", "E2BServer",
                 "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
                 "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -128,8 +140,8 @@ let package = Package(
         library(
             "Commands",
             [
-                "AppTemplates", "Artifacts", "CPlatform", "ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol",
-                "Environments", "ManifestParsing", "Sandboxes",
+                "AppTemplates", "Artifacts", "CPlatform", "Certificates", "ControlAPI", "ControlPlane", "CurlClient",
+                "E2BProtocol", "Environments", "ManifestParsing", "RemoteSandbox", "Sandboxes",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "berth", dependencies: ["Commands"], swiftSettings: strict),
@@ -159,8 +171,19 @@ let package = Package(
         tests("Waiting"),
         tests("SandboxAgent", ["CurlClient", "E2BProtocol", "Sandboxes"]),
         tests("LocalSandbox", ["CurlClient", "Egress", "Sandboxes"]),
+        tests("RemoteSandbox", ["CurlClient", "E2BProtocol", "Sandboxes", "Waiting"]),
+        tests(
+            "HostedSandboxes",
+            [
+                "CurlClient", "DeploymentStore", "E2BProtocol", "E2BServer", "Egress", "LocalSandbox", "Sandboxes",
+                "Waiting",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
+        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
             "Orchestration",
@@ -168,13 +191,20 @@ let package = Package(
                 "AppTemplates", "Artifacts", "ControlAPI", "CurlClient", "DeploymentStore", "Gateway", "HealthProbing",
                 "Sandboxes", "Waiting",
             ]),
-        tests("HostedSandboxes", ["CurlClient", "DeploymentStore", "E2BProtocol", "Waiting"]),
         tests(
             "E2BServer",
             [
-                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes",
+                "CurlClient", "DeploymentStore", "E2BProtocol", "HostedSandboxes", "Sandboxes", "Waiting",
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]),
-        tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
+        .testTarget(
+            name: "InterpreterTests",
+            dependencies: [
+                "BerthTestSupport", "CurlClient", "DeploymentCore", "Environments", "HostedSandboxes", "LocalSandbox",
+                "Sandboxes",
+            ], exclude: ["python"], swiftSettings: strict),
+        tests(
+            "Commands", ["ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol", "Orchestration"],
+            exclude: ["E2B/python", "E2B/interpreter"]),
     ]
 )

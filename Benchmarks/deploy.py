@@ -17,6 +17,7 @@ from install import install
 from many import many
 from measure import REPOSITORY, BenchError, Figure, conditions, table, version
 from neighbours import neighbours
+from protocol import protocol
 from redeploy import crash, redeploy
 from sandboxes import sandboxes
 from standby import standby
@@ -35,6 +36,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "g": ("what a sandbox costs", sandboxes),
     "h": ("many deployments at once", many),
     "i": ("neighbours that misbehave", neighbours),
+    "j": ("the E2B server", protocol),
 }
 TEMPLATE = "d"
 TITLES = {TEMPLATE: "the FastAPI template", **{key: title for key, (title, _) in PARTS.items()}}

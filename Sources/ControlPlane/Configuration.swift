@@ -1,5 +1,6 @@
 import DeploymentCore
 import Foundation
+import HostedSandboxes
 import Orchestration
 
 /// Where a control plane keeps its state and listens. The environment decides, with defaults for everything.
@@ -8,7 +9,11 @@ public struct Configuration: Sendable, Equatable {
     public static let defaultAPIPort = 4990
     /// The port of the gateway unless `BERTH_GATEWAY_PORT` says otherwise.
     public static let defaultGatewayPort = 4999
-    /// Both listen here; another address needs the authentication of a later version.
+    /// The port of clients of sandboxes unless `BERTH_E2B_PORT` says otherwise.
+    public static let defaultE2BPort = 4980
+    /// The same with TLS, unless `BERTH_E2B_TLS_PORT` says otherwise.
+    public static let defaultE2BTLSPort = 4981
+    /// All listen here; another address needs the authentication of a later version.
     public static let host = "127.0.0.1"
 
     /// The folder of all state: `BERTH_HOME`, or `berth` in the user's data folder.
@@ -17,6 +22,12 @@ public struct Configuration: Sendable, Equatable {
     public var apiPort: Int
     /// The port of the gateway; 0 takes a free one.
     public var gatewayPort: Int
+    /// The port of clients of sandboxes; 0 takes a free one, nil the default where that is free.
+    public var e2bPort: Int?
+    /// The same with TLS, which needs a certificate.
+    public var e2bTLSPort: Int?
+    /// What clients of sandboxes may do.
+    public var hosted: HostedSettings
     /// The isolation that is demanded; nil takes the strongest that works here.
     public var isolation: Isolation?
     /// Whether sandboxes get ids of their own where the host grants some.
@@ -37,6 +48,13 @@ public struct Configuration: Sendable, Equatable {
         home = try Self.home(environment)
         apiPort = try Self.port("BERTH_API_PORT", environment) ?? Self.defaultAPIPort
         gatewayPort = try Self.port("BERTH_GATEWAY_PORT", environment) ?? Self.defaultGatewayPort
+        e2bPort = try Self.port("BERTH_E2B_PORT", environment)
+        e2bTLSPort = try Self.port("BERTH_E2B_TLS_PORT", environment)
+        hosted = HostedSettings(
+            maximumSandboxes: try Self.number("BERTH_MAX_SANDBOXES", 0...10_000, environment)
+                ?? HostedSettings.defaultMaximumSandboxes,
+            creationsPerSecond: try Self.number("BERTH_SANDBOX_RATE", 1...10_000, environment)
+                ?? HostedSettings.defaultCreationsPerSecond)
         isolation = try Self.isolation(environment)
         grantsIdentities = try Self.grantsIdentities(environment)
         standbyLimit = try Self.standbyLimit(environment)
@@ -64,11 +82,19 @@ public struct Configuration: Sendable, Equatable {
     }
 
     private static func standbyLimit(_ environment: [String: String]) throws -> Int {
-        guard let text = environment["BERTH_STANDBYS"], !text.isEmpty else { return Workshop.defaultStandbyLimit }
-        guard let limit = Int(text), (0...1_000).contains(limit) else {
-            throw BerthError(.usage, "BERTH_STANDBYS is \(text), but has to be a number from 0 to 1000")
+        try number("BERTH_STANDBYS", 0...1_000, environment) ?? Workshop.defaultStandbyLimit
+    }
+
+    private static func number(
+        _ variable: String, _ range: ClosedRange<Int>, _ environment: [String: String]
+    ) throws -> Int? {
+        guard let text = environment[variable], !text.isEmpty else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw BerthError(
+                .usage,
+                "\(variable) is \(text), but has to be a number from \(range.lowerBound) to \(range.upperBound)")
         }
-        return limit
+        return number
     }
 
     private static func isolation(_ environment: [String: String]) throws -> Isolation? {

@@ -75,17 +75,23 @@ public struct ControlPlane: Sendable {
             }
             let environments = EnvironmentStore(folder: configuration.path("environments"), uv: uv)
             try await environments.removeLeftovers()
+            let remote = try RemoteProviders(
+                configuration, environment: environment, curl: curl, now: now, announce: Self.log)
             let workshop = try workshop(
-                provider, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
+                provider, remote, environments, gateway, gatewayPort, curl, store: store, logs: logs, now: now)
             let service = DeploymentService(workshop: workshop)
             let isolation = try await provider.capabilities().isolation
             await Self.wakeSandboxes(of: provider)
             for failure in try await service.recover() { Self.log(failure) }
+            let hosted = try await HostedPlane.open(
+                configuration, store: store, provider: provider, environments: environments, curl: curl, now: now,
+                log: Self.log)
             let stop = Stop(when: stopped)
             let serving: Result<Void, any Error>
             do {
                 serving = .success(
-                    try await serve(service, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
+                    try await serve(
+                        service, hosted, remote, workshop.blobs, token, gateway, gatewayPort, isolation, stop, ready))
             } catch {
                 serving = .failure(error)
             }
@@ -93,9 +99,11 @@ public struct ControlPlane: Sendable {
             await service.close()
             await environments.close()
             await gateway.stop(grace: Self.stopGrace)
+            await hosted.close(removingSandboxes: stop.isRemovingSandboxes.withLock { $0 })
             if stop.isRemovingSandboxes.withLock({ $0 }) {
                 for failure in await service.removeSandboxes() { Self.log(failure) }
             }
+            await remote.close()
             await egress.close()
             try serving.get()
         } catch {
@@ -108,7 +116,8 @@ public struct ControlPlane: Sendable {
     /// Resumes what an earlier control plane paused: only what answers can be adopted.
     private static func wakeSandboxes(of provider: any SandboxProvider) async {
         do {
-            for record in try await provider.list() where record.isAlive && record.isPaused {
+            for record in try await provider.list()
+            where record.isAlive && record.isPaused && !record.labels.isHosted {
                 try await provider.adopt(record.id).resume()
             }
         } catch {
@@ -121,12 +130,13 @@ public struct ControlPlane: Sendable {
     }
 
     private func workshop(
-        _ provider: any SandboxProvider, _ environments: EnvironmentStore, _ gateway: Gateway, _ gatewayPort: Int,
+        _ provider: any SandboxProvider, _ remote: RemoteProviders, _ environments: EnvironmentStore,
+        _ gateway: Gateway, _ gatewayPort: Int,
         _ curl: CurlClient, store: DeploymentStore, logs: LogBook, now: @escaping @Sendable () -> Int64
     ) throws -> Workshop {
         let blobs = try BlobStore(folder: configuration.path("blobs"), curl: curl)
         return Workshop(
-            store: store, provider: provider, gateway: gateway, gatewayPort: gatewayPort,
+            store: store, provider: provider, remoteProviders: remote.all, gateway: gateway, gatewayPort: gatewayPort,
             environments: LocalEnvironments(store: environments), blobs: blobs,
             bundles: try BundleStore(folder: configuration.path("bundles"), blobs: blobs),
             templates: try TemplateCatalog(folder: configuration.templates), prober: Prober(client: curl),
@@ -181,9 +191,28 @@ public struct ControlPlane: Sendable {
         let isRemovingSandboxes = Locked(false)
     }
 
+    private static var logger: Logger {
+        var logger = Logger(label: "berth")
+        logger.logLevel = .warning
+        return logger
+    }
+
+    /// Tells where requests are answered; whether clients will find it.
+    private func publish(_ endpoint: Endpoint, _ ready: (Endpoint) -> Void) -> Bool {
+        do {
+            try endpoint.write(to: configuration)
+            ready(endpoint)
+            return true
+        } catch {
+            Self.log("cannot write server.json, so no client will find this control plane: \(error)")
+            return false
+        }
+    }
+
     private func serve(
-        _ service: DeploymentService, _ blobs: BlobStore, _ token: String, _ gateway: Gateway, _ gatewayPort: Int,
-        _ isolation: Isolation, _ stop: Stop, _ ready: @escaping @Sendable (Endpoint) -> Void
+        _ service: DeploymentService, _ hosted: HostedPlane, _ remote: RemoteProviders, _ blobs: BlobStore,
+        _ token: String, _ gateway: Gateway, _ gatewayPort: Int, _ isolation: Isolation, _ stop: Stop,
+        _ ready: @escaping @Sendable (Endpoint) -> Void
     ) async throws {
         let stopRequested = AsyncStream<Void>.makeStream()
         let running = AsyncStream<Void>.makeStream()
@@ -191,7 +220,7 @@ public struct ControlPlane: Sendable {
         let pauses = Pauses(service: service, directory: directory)
         let sampler = StatisticsSampler(service: service, directory: directory, pauses: pauses)
         let routes = Routes(
-            service: service, pauses: pauses, sampler: sampler,
+            service: service, pauses: pauses, sampler: sampler, images: hosted.images,
             blobs: { digest, body in _ = try await blobs.add(body.bytes, digest: digest) },
             missingBlobs: { blobs.missing($0) },
             server: ServerResource(
@@ -201,8 +230,7 @@ public struct ControlPlane: Sendable {
                 stop.isRemovingSandboxes.withLock { $0 = !keepingSandboxes }
                 stopRequested.continuation.yield()
             })
-        var logger = Logger(label: "berth")
-        logger.logLevel = .warning
+        let logger = Self.logger
         let configuration = configuration
         let application = Application(
             router: routes.router(token: token),
@@ -210,29 +238,35 @@ public struct ControlPlane: Sendable {
                 address: .hostname(Configuration.host, port: configuration.apiPort), serverName: nil),
             onServerRunning: { channel in
                 running.continuation.finish()
+                let front = await hosted.ports()
                 let endpoint = Endpoint(
                     apiPort: channel.localAddress?.port ?? configuration.apiPort, gatewayPort: gatewayPort,
-                    pid: getpid())
-                do {
-                    try endpoint.write(to: configuration)
-                    ready(endpoint)
-                } catch {
-                    Self.log("cannot write server.json, so no client will find this control plane: \(error)")
-                    stopRequested.continuation.yield()
-                }
+                    pid: getpid(), e2bPort: front?.plain, e2bTLSPort: front?.tls)
+                if !publish(endpoint, ready) { stopRequested.continuation.yield() }
             },
             logger: logger)
+        let work: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: Sampling(sampler: sampler)),
+            .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
+            .init(service: Expiring(service: service)), .init(service: RemoteProviders.Keeping(providers: remote)),
+        ]
         var group = ServiceGroupConfiguration(
             // Stopped in reverse: work ends first, so that those who follow it hear the verdict.
-            services: [
-                .init(service: application), .init(service: Sampling(sampler: sampler)),
-                .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
-                .init(service: Expiring(service: service)),
-                .init(service: WorkEnd(service: service, gateway: gateway)),
-            ], logger: logger)
+            services: [.init(service: application)] + work + hosted.services(logger: logger)
+                + [.init(service: WorkEnd(service: service, gateway: gateway))],
+            logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve
         let services = ServiceGroup(configuration: group)
         defer { Endpoint.remove(from: configuration) }
+        try await run(
+            services, until: stop, asked: stopRequested.stream, by: stopRequested.continuation, running.stream)
+    }
+
+    /// Runs until one of those who may end it does.
+    private func run(
+        _ services: ServiceGroup, until stop: Stop, asked requests: AsyncStream<Void>,
+        by request: AsyncStream<Void>.Continuation, _ running: AsyncStream<Void>
+    ) async throws {
         try await withThrowingTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
                 do {
@@ -245,14 +279,14 @@ public struct ControlPlane: Sendable {
                 }
             }
             tasks.addTask {
-                for await _ in stopRequested.stream { await services.triggerGracefulShutdown() }
+                for await _ in requests { await services.triggerGracefulShutdown() }
                 return false
             }
             tasks.addTask {
                 await stop.when()
                 // Services that do not run yet cannot be told to stop.
-                for await _ in running.stream {}
-                stopRequested.continuation.yield()
+                for await _ in running {}
+                request.yield()
                 return false
             }
             while let hasEnded = try await tasks.next(), !hasEnded {}

@@ -18,6 +18,11 @@ public struct HTTPRequest: Sendable {
     ///
     /// On the way to another origin only harmless headers are kept, so that no credential leaks.
     public var redirects = 0
+    /// How long nothing at all may come before the transfer counts as broken, in whole seconds; nil is for ever. Waiting
+    /// for a reader does not count.
+    public var silence: Duration?
+    /// A file of certificate authorities (PEM) that are trusted instead of the system's; nil trusts those.
+    public var certificates: String?
 
     /// Creates a request.
     public init(

@@ -39,6 +39,11 @@ struct TransferOptions {
         ] {
             try check(ccurl_set_long(handle, option, value))
         }
+        if let silence = request.silence {
+            try check(ccurl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1))
+            try check(ccurl_set_long(handle, CURLOPT_LOW_SPEED_TIME, max(1, Int(silence.components.seconds))))
+        }
+        if let file = request.certificates { try check(ccurl_set_string(handle, CURLOPT_CAINFO, file)) }
         try check(ccurl_set_write(handle, CURLOPT_WRITEFUNCTION, onBody))
         try check(ccurl_set_pointer(handle, CURLOPT_WRITEDATA, context))
         try check(ccurl_set_write(handle, CURLOPT_HEADERFUNCTION, onHeader))

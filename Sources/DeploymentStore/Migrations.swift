@@ -9,7 +9,9 @@ enum Migrations {
         migrator.registerMigration("2026-11 identities") { database in
             try database.alter(table: "replica") { $0.add(column: "ownsIdentities", .boolean) }
         }
+        migrator.registerMigration("2026-11 hosted sandboxes", migrate: hostedSandboxes)
         migrator.registerMigration("2026-11 sandbox events", migrate: sandboxEvents)
+        migrator.registerMigration("2026-11 images", migrate: images)
         return migrator
     }
 

@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-extension ControlFailure: HTTPResponseError {
+extension ControlFailure: ResponseGenerator, HTTPResponseError {
     /// The status as HTTP has it.
     public var status: HTTPResponse.Status { HTTPResponse.Status(code: code) }
 
@@ -13,6 +13,9 @@ extension ControlFailure: HTTPResponseError {
         var headers: HTTPFields = [.contentType: "application/json"]
         if let retryAfter { headers[.retryAfter] = "\(retryAfter)" }
         if let shouldRetry, let name = HTTPField.Name("Should-Retry") { headers[name] = "\(shouldRetry)" }
+        for (suffix, value) in [("Limit", rate?.limit), ("Remaining", rate?.remaining), ("Reset", rate?.reset)] {
+            if let value, let name = HTTPField.Name("RateLimit-\(suffix)") { headers[name] = "\(value)" }
+        }
         return Response(
             status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: json.encoded())))
     }

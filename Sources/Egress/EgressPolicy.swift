@@ -38,7 +38,8 @@ struct EgressPolicy: Sendable, Equatable {
         switch (access, target.host) {
         case (.nothing, _):
             return .refused("\(target)", rule: "none", "\(target) is out of reach, the network of this app is none")
-        case (.egress, _): return nil
+        case (.egress, _), (.egressExcept, .name): return nil
+        case (.egressExcept, .address(let address)): return denial(of: address.unmapped, for: target)
         case (.hosts(let rules), .name(let name)):
             return rules.contains { $0.admits(name, port: target.port) } ? nil : notListed(target)
         case (.hosts, .address(let address)):
@@ -57,6 +58,7 @@ struct EgressPolicy: Sendable, Equatable {
             return .refused("\(target)", rule: use.name, "\(what) is \(use.name), and so no host")
         }
         if isNamed(address, port: target.port) { return nil }
+        if let denial = denial(of: address, for: target) { return denial }
         let way = "only an address in the manifest's network list opens it"
         if let use { return .refused("\(target)", rule: use.name, "\(what) is \(use.name); \(way)") }
         guard own.contains(address) else { return nil }
@@ -67,8 +69,23 @@ struct EgressPolicy: Sendable, Equatable {
         .refused("\(target)", rule: "not listed", "\(target) is not in the manifest's network list")
     }
 
+    /// Why an address is refused because it was left out of the internet; nil when it was not, or its name was named.
+    private func denial(of address: IPAddress, for target: EgressTarget) -> EgressProblem? {
+        guard case .egressExcept(let denied, let rules) = access, denied.contains(where: { $0.contains(address) }),
+            !isNamed(address, port: target.port)
+        else { return nil }
+        if case .name(let name) = target.host, rules.contains(where: { $0.admits(name, port: target.port) }) {
+            return nil
+        }
+        return .refused("\(target)", rule: "denied", "\(target) is out of reach, its address was denied")
+    }
+
     private func isNamed(_ address: IPAddress, port: Int) -> Bool {
-        guard case .hosts(let rules) = access else { return false }
+        let rules: [HostRule]
+        switch access {
+        case .nothing, .egress: return false
+        case .hosts(let named), .egressExcept(_, let named): rules = named
+        }
         return rules.contains { $0.admits(address, port: port) }
     }
 }

@@ -10,7 +10,7 @@ extension DeploymentService {
     func sandbox(of deployment: DeploymentResource) async throws -> any Sandbox {
         guard let id = deployment.sandbox else { throw Self.notInside(deployment) }
         do {
-            return try await workshop.provider.adopt(id)
+            return try await workshop.provider(of: try activeRevision(of: deployment).manifest).adopt(id)
         } catch let error as BerthError where error.code == .notFound {
             throw Self.notInside(deployment)
         }
@@ -36,9 +36,8 @@ extension DeploymentService {
     public func access(to deployment: DeploymentResource, in sandbox: any Sandbox) async throws -> AccessResource {
         let snapshot = try activeRevision(of: deployment)
         let record = snapshot.record
-        let environment = try await workshop.environments.environment(
-            lock: record.lock, python: snapshot.manifest.python, progress: { _ in })
-        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "access")
+        let launcher = try ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "access")
+        let environment = try await launcher.environment()
         let variables = launcher.recipe(environment).variables(in: sandbox).merging([
             "PORT": "\(sandbox.port)", "BERTH_REVISION": record.nonce, "BERTH_DEPLOYMENT": snapshot.manifest.name,
         ]) { $1 }

@@ -7,6 +7,9 @@ import Sandboxes
 import Waiting
 
 extension DeploymentService {
+    /// How long a provider elsewhere may keep the recovery waiting.
+    static let remoteListDeadline = Duration.seconds(10)
+
     /// Brings the world back to what the store says, after a stop or a crash at any point.
     ///
     /// Rollouts that did not commit are undone, active revisions are adopted or started again, and every sandbox of
@@ -15,9 +18,10 @@ extension DeploymentService {
     /// - Returns: what could not be done, for the log.
     public func recover() async throws -> [String] {
         for rollout in try workshop.store.runningRollouts() { try interrupt(rollout) }
-        let sandboxes = try await workshop.provider.list()
         var kept: Set<String> = []
         var failures: [String] = []
+        let found = try await foundSandboxes(&failures)
+        let sandboxes = found.map(\.record)
         var ended: [String] = []
         for deployment in try workshop.store.deployments() {
             do {
@@ -40,9 +44,9 @@ extension DeploymentService {
                 failures.append("deployment \(deployment.name) was not brought back: \(error)")
             }
         }
-        for sandbox in sandboxes where !kept.contains(sandbox.id) {
+        for (sandbox, provider) in found where !kept.contains(sandbox.id) {
             do {
-                try await workshop.provider.destroy(sandbox.id)
+                try await provider.destroy(sandbox.id)
             } catch {
                 failures.append("sandbox \(sandbox.id) was not removed: \(error)")
                 // `berth destroy` and the next start try again.
@@ -63,6 +67,27 @@ extension DeploymentService {
             failures.append("old revisions were not cleaned up: \(error)")
         }
         return failures
+    }
+
+    /// What every provider has of ours. One elsewhere that does not answer keeps nobody down: its sandboxes end by
+    /// themselves, since nobody extends their time.
+    private func foundSandboxes(
+        _ failures: inout [String]
+    ) async throws -> [(record: SandboxRecord, provider: any SandboxProvider)] {
+        let local = workshop.provider
+        var found = try await local.list().map { (record: $0, provider: local) }
+        for provider in workshop.remoteProviders {
+            do {
+                let records = try await withDeadline(
+                    Self.remoteListDeadline, clock: workshop.clock,
+                    BerthError(.timeout, "no answer within \(Self.remoteListDeadline)")
+                ) { try await provider.list() }
+                found += records.map { (record: $0, provider: provider) }
+            } catch {
+                failures.append("the sandboxes of \(provider.name) could not be listed: \(error)")
+            }
+        }
+        return found.filter { !$0.record.labels.isHosted }  // clients own those
     }
 
     /// Forgets old revisions and removes the files that none of the others needs.
@@ -147,9 +172,9 @@ extension DeploymentService {
     }
 
     private func adopt(_ record: ReplicaRecord, _ snapshot: Snapshot) async throws -> Replica {
-        let sandbox = try await workshop.provider.adopt(record.sandbox)
+        let launcher = try ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "adopted")
+        let sandbox = try await launcher.provider.adopt(record.sandbox)
         let process = try await sandbox.process(tagged: Replica.processTag)
-        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "adopted")
         return launcher.capture(process, in: sandbox, output: launcher.makeOutput(), tasks: tasks)
     }
 }

@@ -164,13 +164,13 @@ public actor DeploymentService {
 
     /// Lets the old replica finish what it has in flight, then removes its sandbox.
     private func retire(_ old: Supervisor, _ drain: DrainHandle?, within limit: Duration) {
-        let provider = workshop.provider
+        let provider = try? workshop.provider(of: old.snapshot.manifest)
         tasks.start {
             await old.stop("stopped: another revision has the traffic")
             _ = await drain?.wait(upTo: limit)
             guard let id = old.currentSandbox else { return }
             // What is left is found again by its labels at the next start.
-            try? await provider.destroy(id)
+            try? await provider?.destroy(id)
         }
     }
 
@@ -243,8 +243,10 @@ public actor DeploymentService {
         await workshop.standbys.discard(name)
         let drain = workshop.traffic.withLock { _ in workshop.gateway.withdraw(name) }
         _ = await drain?.wait(upTo: Self.destroyGrace)
-        for record in try await workshop.provider.list() where record.labels.deployment == name {
-            try await workshop.provider.destroy(record.id)
+        for provider in try usedProviders(of: name) {
+            for record in try await provider.list() where record.labels.deployment == name {
+                try await provider.destroy(record.id)
+            }
         }
         try forget(name)
     }
@@ -268,20 +270,30 @@ public actor DeploymentService {
         await workshop.standbys.close()
     }
 
-    /// Removes every sandbox of ours; returns those that would not go, with the reason.
+    /// Removes every sandbox of a deployment; returns those that would not go, with the reason.
     public func removeSandboxes() async -> [String] {
         var left: [String] = []
-        do {
-            for record in try await workshop.provider.list() {
-                do {
-                    try await workshop.provider.destroy(record.id)
-                } catch {
-                    left.append("sandbox \(record.id) could not be removed: \(error)")
+        for provider in workshop.providers {
+            do {
+                for record in try await provider.list() where !record.labels.isHosted {
+                    do {
+                        try await provider.destroy(record.id)
+                    } catch {
+                        left.append("sandbox \(record.id) could not be removed: \(error)")
+                    }
                 }
+            } catch {
+                left.append("the sandboxes of \(provider.name) could not be listed: \(error)")
             }
-        } catch {
-            left.append("the sandboxes could not be listed: \(error)")
         }
         return left
+    }
+
+    /// Who made sandboxes for a deployment: this machine, and whom its revisions name.
+    private func usedProviders(of name: String) throws -> [any SandboxProvider] {
+        let named = try workshop.store.revisions(of: name).compactMap { revision in
+            JSONText.decode(Manifest.self, revision.manifest)?.provider?.name.rawValue
+        }
+        return [workshop.provider] + workshop.remoteProviders.filter { named.contains($0.name) }
     }
 }

@@ -13,18 +13,32 @@ import Waiting
 struct ReplicaLauncher: Sendable {
     /// The deadline of creating a sandbox.
     static let sandboxDeadline = Duration.seconds(30)
+    /// The deadline of creating one elsewhere, waits for a busy service included.
+    static let remoteSandboxDeadline = Duration.seconds(180)
     /// The deadline of turning a standby to a revision; past it a new sandbox is made.
     static let standbyDeadline = Duration.seconds(5)
     /// The deadline of writing the bundle into it.
     static let uploadDeadline = Duration.seconds(600)
+    /// The deadline of writing the bundle and the model files into one elsewhere.
+    static let remoteUploadDeadline = Duration.seconds(6 * 3_600)
     /// The deadline of starting the process in it, which waits for nothing.
     static let startDeadline = Duration.seconds(30)
 
     let workshop: Workshop
+    let provider: any SandboxProvider
     let snapshot: Snapshot
     let rollout: String
     /// Whether the start before did not hold: an app that fails again and again is to disturb nobody.
-    var isTriedAgain = false
+    let isTriedAgain: Bool
+
+    /// - Throws: `sandbox` when the provider of the manifest is not set up here.
+    init(workshop: Workshop, snapshot: Snapshot, rollout: String, isTriedAgain: Bool = false) throws {
+        self.workshop = workshop
+        self.provider = try workshop.provider(of: snapshot.manifest)
+        self.snapshot = snapshot
+        self.rollout = rollout
+        self.isTriedAgain = isTriedAgain
+    }
 
     /// What will read the app's output.
     func makeOutput() -> OutputCapture {
@@ -42,7 +56,8 @@ struct ReplicaLauncher: Sendable {
                 mounts: environment.mounts, port: snapshot.manifest.server.port,
                 limits: snapshot.manifest.resources ?? SandboxLimits(),
                 minimumIsolation: snapshot.manifest.isolation, network: snapshot.manifest.network,
-                allowsSudo: snapshot.manifest.sudo ?? false, needsSudo: snapshot.manifest.sudo ?? false),
+                allowsSudo: snapshot.manifest.sudo ?? false, needsSudo: snapshot.manifest.sudo ?? false,
+                template: snapshot.manifest.provider?.template),
             manifest: snapshot.manifest, environment: environment)
     }
 
@@ -63,10 +78,8 @@ struct ReplicaLauncher: Sendable {
         let recipe = recipe(environment)
         let labels = SandboxLabels(
             deployment: snapshot.record.deployment, nonce: snapshot.record.nonce, rollout: rollout)
-        let models = try await workshop.bundles.modelMounts(Bundle(files: snapshot.bundle.map(\.entry))).map {
-            SandboxSpecification.Mount(source: $0.source, target: "\(SandboxSpecification.appFolder)/\($0.target)")
-        }
-        let provider = workshop.provider
+        let models = try await modelMounts()
+        let provider = provider
         if let standby {
             do {
                 return try await withDeadline(
@@ -83,36 +96,19 @@ struct ReplicaLauncher: Sendable {
                 try await provider.destroy(standby.sandbox.id)
             }
         }
+        let deadline = provider.showsHostFolders ? Self.sandboxDeadline : Self.remoteSandboxDeadline
         var specification = recipe.specification
         specification.id = id
         specification.labels = labels
         specification.mounts += models
         specification.isYielding = isTriedAgain
         let sandbox = try await withDeadline(
-            Self.sandboxDeadline, clock: workshop.clock,
-            BerthError(
-                .sandbox, "the sandbox was not ready within \(Self.sandboxDeadline)", suggestion: "run `berth doctor`")
+            deadline, clock: workshop.clock,
+            BerthError(.sandbox, "the sandbox was not ready within \(deadline)", suggestion: "run `berth doctor`")
         ) { [specification] in
             try await provider.create(specification)
         }
         return Place(sandbox: sandbox, recipe: recipe, standby: nil)
-    }
-
-    /// Writes the app's files; returns how many, and their bytes.
-    func upload(to sandbox: any Sandbox) async throws -> (count: Int, bytes: Int64) {
-        let files = snapshot.bundle.filter { $0.role == .app }
-        let blobs = workshop.blobs
-        try await withDeadline(
-            Self.uploadDeadline, clock: workshop.clock,
-            BerthError(.sandbox, "the files were not written within \(Self.uploadDeadline)")
-        ) {
-            for file in files {
-                let bytes = try await blobs.read(file.sha256)
-                try await sandbox.write(
-                    bytes, to: "\(sandbox.appFolder)/\(file.path)", executable: file.isExecutable)
-            }
-        }
-        return (files.count, files.reduce(0) { $0 + $1.size })
     }
 
     /// Starts the app and begins to read its output, in a task of `tasks`.
@@ -171,16 +167,15 @@ struct ReplicaLauncher: Sendable {
 extension ReplicaLauncher {
     /// Takes a standby for this revision, if one is ready.
     func takeStandby(_ environment: BuiltEnvironment) async -> Standby? {
-        await workshop.standbys.take(recipe(environment))
+        provider.showsHostFolders ? await workshop.standbys.take(recipe(environment)) : nil
     }
 
     /// Sees to it that the next start finds a standby: one that has imported what this replica imported.
     func refillStandbys(after replica: Replica) async {
         let wanted = snapshot.manifest.standby ?? Manifest.defaultStandby
-        guard wanted > 0, let start = try? appStart(), Standby.canBecome(start.command),
+        guard provider.showsHostFolders, wanted > 0, let start = try? appStart(), Standby.canBecome(start.command),
             let names = try? await replica.sandbox.read(replica.sandbox.importedNames, limit: Standby.namesLimit),
-            let environment = try? await workshop.environments.environment(
-                lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
+            let environment = try? await environment()
         else { return }
         await workshop.standbys.refill(recipe(environment), names: names, wanted: wanted) { replica.output.note($0) }
     }

@@ -30,12 +30,13 @@ struct RolloutRunner: Sendable {
     /// Runs the rollout; returns the promotion (nil for a test that passed) and throws why it failed.
     func run(_ rollout: RolloutRecord, _ revision: RevisionRecord) async throws -> Promotion? {
         var snapshot = try Snapshot(revision)
+        let provider = try workshop.provider(of: snapshot.manifest)
         // Before packages are installed for a sandbox that nobody wants.
-        let capabilities = try await workshop.provider.capabilities(demanding: snapshot.manifest.isolation)
+        let capabilities = try await provider.capabilities(demanding: snapshot.manifest.isolation)
         try capabilities.network.require(snapshot.manifest.network)
         if snapshot.manifest.sudo ?? false { try capabilities.requireIdentities() }
         let environment = try await prepare(&snapshot, rollout)
-        let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
+        let launcher = try ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
         let output = launcher.makeOutput()
         let standby = await launcher.takeStandby(environment)
         let sandboxID = standby?.sandbox.id ?? Identifier.random(16)
@@ -44,13 +45,13 @@ struct RolloutRunner: Sendable {
             try await smoke(replica, rollout)
             guard kind != .test else {
                 output.close("stopped: the test is over")
-                try await destroy(sandboxID)
+                try await destroy(sandboxID, of: provider)
                 return nil
             }
             return try await expose(replica, rollout)
         } catch {
             output.close("stopped: the rollout failed")
-            try await undo(sandboxID, of: rollout, because: error)
+            try await undo(sandboxID, of: rollout, provider, because: error)
             throw error
         }
     }
@@ -68,19 +69,18 @@ struct RolloutRunner: Sendable {
                 try await assembly.fetchArtifacts { reporter.progress(.artifacts, $0) }
             }
         }
-        let lock = snapshot.record.lock
-        let python = snapshot.manifest.python
-        let environments = workshop.environments
-        let environment = try await stage(.environment, of: rollout, key: BlobStore.digest(of: Array(lock.utf8))) {
-            let built = try await withDeadline(
-                Self.environmentDeadline, clock: workshop.clock,
-                BerthError(.dependencies, "the packages were not installed within \(Self.environmentDeadline)")
-            ) {
-                try await environments.environment(lock: lock, python: python) { reporter.progress(.environment, $0) }
-            }
-            let detail = "\(built.packages) package\(built.packages == 1 ? "" : "s"), \(built.digest.prefix(8))"
-            return (built, StageOutcome(detail: detail, isReused: built.isReused))
-        }
+        let launcher = try ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: rollout.id)
+        let environment =
+            launcher.provider.showsHostFolders
+            ? try await stage(.environment, of: rollout, key: launcher.environmentKey) {
+                let built = try await withDeadline(
+                    Self.environmentDeadline, clock: workshop.clock,
+                    BerthError(.dependencies, "the packages were not installed within \(Self.environmentDeadline)")
+                ) {
+                    try await launcher.environment { reporter.progress(.environment, $0) }
+                }
+                return (built, built.outcome)
+            } : try await launcher.environment()
         let bundle = try await stage(.render, of: rollout, key: snapshot.record.nonce) {
             try await assembly.render(with: fetched)
         }
@@ -105,7 +105,7 @@ struct RolloutRunner: Sendable {
             }
             let isNothing = launcher.snapshot.manifest.network?.isNothing ?? true
             let detail =
-                place.sandbox.isolation.rawValue + (place.sandbox.ownsIdentities ? " with ids of its own" : "")
+                (place.sandbox.origin ?? place.sandbox.isolation.rawValue) + (place.sandbox.ownsIdentities && place.sandbox.origin == nil ? " with ids of its own" : "")
                 + ", \(sandboxID)" + (isNothing ? "" : ", network \(place.sandbox.network)")
             return (
                 place,
@@ -115,8 +115,15 @@ struct RolloutRunner: Sendable {
         }
         let sandbox = place.sandbox
         if let notice = Self.notice(of: sandbox) { try reporter.notice(notice) }
+        if environment.isInside {
+            // Where no folder can be shown the packages are installed in the sandbox, so it has to be there first.
+            _ = try await stage(.environment, of: rollout, key: launcher.environmentKey) {
+                try await launcher.complete(sandbox) { reporter.progress(.environment, $0) }
+                return ((), environment.outcome)
+            }
+        }
         _ = try await stage(.upload, of: rollout, key: sandboxID) {
-            let (count, bytes) = try await launcher.upload(to: sandbox)
+            let (count, bytes) = try await launcher.upload(to: sandbox) { reporter.progress(.upload, $0) }
             return ((), StageOutcome(detail: "\(count) file\(count == 1 ? "" : "s"), \(ByteCount.text(bytes))"))
         }
         let replica = try await stage(.start, of: rollout, key: sandboxID) {
@@ -221,9 +228,11 @@ struct RolloutRunner: Sendable {
         return try workshop.store.intend(stage, of: rollout.id, key: key)
     }
 
-    private func undo(_ sandboxID: String, of rollout: RolloutRecord, because error: any Error) async throws {
+    private func undo(
+        _ sandboxID: String, of rollout: RolloutRecord, _ provider: any SandboxProvider, because error: any Error
+    ) async throws {
         do {
-            try await destroy(sandboxID)
+            try await destroy(sandboxID, of: provider)
             for line in try workshop.store.journal(of: rollout.id) where line.key == sandboxID {
                 if let id = line.id { try workshop.store.settle(id, as: .undone) }
             }
@@ -236,8 +245,7 @@ struct RolloutRunner: Sendable {
         }
     }
 
-    private func destroy(_ sandboxID: String) async throws {
-        let provider = workshop.provider
+    private func destroy(_ sandboxID: String, of provider: any SandboxProvider) async throws {
         try await uncancelled { try await provider.destroy(sandboxID) }
     }
 }

@@ -15,15 +15,15 @@ extension Supervisor {
     ///   - isTriedAgain: whether the start before did not hold.
     func restart(wokenAt: ContinuousClock.Instant? = nil, isTriedAgain: Bool = false) async throws -> Replica {
         let old = currentSandbox
-        let environment = try await workshop.environments.environment(
-            lock: snapshot.record.lock, python: snapshot.manifest.python, progress: { _ in })
-        let launcher = ReplicaLauncher(
+        let launcher = try ReplicaLauncher(
             workshop: workshop, snapshot: snapshot, rollout: "restart", isTriedAgain: isTriedAgain)
+        let provider = launcher.provider
+        let environment = try await launcher.environment()
         let standby = await launcher.takeStandby(environment)
         // A cold start needs the memory of the old one; beside a standby the old one can wait, and so can what is left of
         // a sandbox from before a sleep.
         let isOldInTheWay = standby == nil && wokenAt == nil
-        if isOldInTheWay, let old { try await workshop.provider.destroy(old) }
+        if isOldInTheWay, let old { try await provider.destroy(old) }
         let id = standby?.sandbox.id ?? Identifier.random(16)
         let output = launcher.makeOutput()
         status.withLock { status in
@@ -36,7 +36,6 @@ extension Supervisor {
             return replica
         } catch {
             output.close("stopped: the \(wokenAt == nil ? "restart" : "waking") failed")
-            let provider = workshop.provider
             for left in [id] + (isOldInTheWay ? [] : [old].compactMap { $0 }) {
                 try? await uncancelled { try await provider.destroy(left) }
             }
@@ -51,6 +50,7 @@ extension Supervisor {
         let place = try await launcher.place(id, environment: environment, standby: standby) {
             output.note("cold start, as the standby cannot be used: \($0)")
         }
+        try await launcher.complete(place.sandbox)
         _ = try await launcher.upload(to: place.sandbox)
         let replica = try await launcher.start(in: place, output: output, tasks: tasks)
         do {
@@ -84,7 +84,8 @@ extension Supervisor {
 
     /// Removes a sandbox that nobody waits for, trying again when that fails.
     func remove(_ sandbox: String) {
-        let provider = workshop.provider
+        // One that is not set up any more cannot be asked; the service ends what nobody extends.
+        guard let provider = try? workshop.provider(of: snapshot.manifest) else { return }
         let clock = workshop.clock
         tasks.start {
             var wait = Self.firstBackOff

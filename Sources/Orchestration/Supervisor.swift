@@ -130,8 +130,9 @@ final class Supervisor: Sendable {
             if let replica = serving {
                 serving = nil
                 let start = ContinuousClock.now
-                let launcher = ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "standby")
-                tasks.start { await launcher.refillStandbys(after: replica) }
+                if let launcher = try? ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "standby") {
+                    tasks.start { await launcher.refillStandbys(after: replica) }
+                }
                 switch await waitForEnd(of: replica) {
                 case .stopped: return
                 case .asleep: backOff = nil

@@ -12,8 +12,10 @@ import Waiting
 public struct Workshop: Sendable {
     /// The memory.
     public let store: DeploymentStore
-    /// What makes sandboxes.
+    /// What makes sandboxes on this machine.
     public let provider: any SandboxProvider
+    /// What makes them elsewhere.
+    public let remoteProviders: [any SandboxProvider]
     /// What carries the traffic.
     public let gateway: Gateway
     /// The port of 127.0.0.1 that the gateway listens on.
@@ -53,7 +55,8 @@ public struct Workshop: Sendable {
 
     /// Puts the workshop together; `standbyLimit` bounds the standbys of all deployments together.
     public init(
-        store: DeploymentStore, provider: any SandboxProvider, gateway: Gateway, gatewayPort: Int,
+        store: DeploymentStore, provider: any SandboxProvider, remoteProviders: [any SandboxProvider] = [],
+        gateway: Gateway, gatewayPort: Int,
         environments: any EnvironmentBuilding, blobs: BlobStore, bundles: BundleStore, templates: TemplateCatalog,
         prober: Prober, liveness: LivenessProber, smoke: SmokeRunner, logs: LogBook,
         now: @escaping @Sendable () -> Int64,
@@ -61,6 +64,7 @@ public struct Workshop: Sendable {
     ) {
         self.store = store
         self.provider = provider
+        self.remoteProviders = remoteProviders
         self.gateway = gateway
         self.gatewayPort = gatewayPort
         self.environments = environments
@@ -77,6 +81,22 @@ public struct Workshop: Sendable {
         self.expiries = ExpiryWheel(clock: clock, now: now)
         self.now = now
         self.clock = clock
+    }
+
+    /// All that make sandboxes.
+    var providers: [any SandboxProvider] { [provider] + remoteProviders }
+
+    /// What makes the sandboxes of a manifest.
+    ///
+    /// - Throws: `sandbox` when it is not set up here.
+    func provider(of manifest: Manifest) throws -> any SandboxProvider {
+        guard let name = manifest.provider?.name, name != .local else { return provider }
+        guard let found = remoteProviders.first(where: { $0.name == name.rawValue }) else {
+            throw BerthError(
+                .sandbox, "the provider \(name.rawValue) is not set up in this control plane",
+                suggestion: "end it with `berth down --keep-sandboxes`, and start it with E2B_API_KEY set")
+        }
+        return found
     }
 
     /// Where the gateway listens, as `http://127.0.0.1:4999`.
@@ -106,6 +126,8 @@ public struct BuiltEnvironment: Sendable, Equatable {
     public var packages: Int
     /// Whether it was there already.
     public var isReused: Bool
+    /// Whether `folder` is a path inside the sandbox, where the packages are installed, and nothing is shown.
+    public var isInside = false
 
     /// Creates a description.
     public init(digest: String, folder: String, interpreterFolder: String?, packages: Int, isReused: Bool) {
@@ -121,7 +143,9 @@ public struct BuiltEnvironment: Sendable, Equatable {
 
     /// The mounts that a sandbox needs for it.
     public var mounts: [SandboxSpecification.Mount] {
-        [SandboxSpecification.Mount(source: folder, target: Self.target)]
+        isInside
+            ? []
+            : [SandboxSpecification.Mount(source: folder, target: Self.target)]
             + (interpreterFolder.map { [SandboxSpecification.Mount(source: $0, target: $0)] } ?? [])
     }
 }

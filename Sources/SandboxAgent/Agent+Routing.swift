@@ -5,6 +5,10 @@ import Glibc
 extension Agent {
     /// Finds who answers a request: gives the taker of its body, or nil when it has been answered already.
     func route(_ head: RequestHead, on connection: Connection) -> (any BodySink)? {
+        if connection.isFromInside, head.method != "GET" || !Self.pathsInside.contains(head.path) {
+            connection.fail(status: 403, message: "\(head.path) is not for those inside")
+            return nil
+        }
         if let refusal = access.refusal(head) {
             connection.fail(status: 401, message: refusal)
             return nil
@@ -61,6 +65,9 @@ extension Agent {
         }
         return nil
     }
+
+    /// What processes in here may ask: nothing that acts for somebody, least of all for root.
+    private static let pathsInside: Set<String> = ["/health", "/metrics", "/envs"]
 
     private static let paths: Set<String> = [
         "/health", "/metrics", "/envs", "/init", "/files", "/files/compose", "/berth/listeners",

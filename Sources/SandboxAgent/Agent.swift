@@ -8,6 +8,8 @@ public final class Agent {
     public static let version = "0.1.0"
     /// Open connections; the longest idle ones make room.
     static let connectionLimit = 512
+    /// Open connections of processes in here, beside those of the owner.
+    static let innerConnectionLimit = 64
     /// Connections that may wait for a socket that the agent made itself.
     static let listenBacklog: Int32 = 128
 
@@ -19,6 +21,7 @@ public final class Agent {
     let watches: WatchTable
     private let listener: Listener
     private var egress: EgressBridge?
+    private var innerListener: Listener?
     private var sudo: SudoService?
     private var connections: [ObjectIdentifier: (connection: Connection, number: Int)] = [:]
     private var relays: [ObjectIdentifier: Relay] = [:]
@@ -104,6 +107,29 @@ public final class Agent {
 
     private func closeOldestIdle() {
         connections.values.filter(\.connection.isIdle).min { $0.number < $1.number }?.connection.close()
+    }
+
+    /// Answers processes in here as well, on the port where they look for envd; what they may ask is little. Where the
+    /// ports are the host's, or somebody has this one, nobody is answered.
+    func openInside() {
+        guard !options.allowsHostPaths, innerListener == nil else { return }
+        let descriptor = berth_tcp_listen(Int32(HostName.agentPort))
+        guard descriptor >= 0 else { return Self.complain("cannot listen on port \(HostName.agentPort) in here") }
+        let listener = Listener(descriptor: descriptor)
+        listener.whenReady = { [unowned self] in
+            while let descriptor = listener.accept(loop) {
+                guard connections.values.count(where: \.connection.isFromInside) < Self.innerConnectionLimit else {
+                    close(descriptor)
+                    continue
+                }
+                acceptedCount += 1
+                let connection = Connection(descriptor: descriptor, agent: self, isFromInside: true)
+                connections[ObjectIdentifier(connection)] = (connection, acceptedCount)
+                loop.add(connection)
+            }
+        }
+        innerListener = listener
+        loop.add(listener)
     }
 
     /// Passes bytes on between two connected sockets, which are the relay's from now on, until both have ended.

@@ -59,8 +59,30 @@ public protocol Sandbox: Sendable {
     /// Lets a paused sandbox go on; one that is not paused is no error.
     func resume() async throws
 
+    /// Where it is and what it is called there, where that is not this machine: `e2b, i0123…`.
+    var origin: String? { get }
+
+    /// Streams a file of this machine into it, making folders, within `timeout`; `progress` is told the bytes so far.
+    func upload(
+        _ file: String, length: Int64, to path: String, executable: Bool, timeout: Duration,
+        progress: @escaping @Sendable (Int64) -> Void
+    ) async throws
+
+    /// Takes away what only an installation was to reach; the app starts behind it. Again is no error.
+    func seal() async throws
+
     /// The agent inside, for requests that are passed on to it as they are; nil where there is none.
     var agent: EnvdClient? { get }
+
+    /// Opens a connection to the agent and hands out the connected socket, which the caller closes.
+    ///
+    /// - Throws: `unreachable` when it is paused or its agent does not listen.
+    func connectToAgent() async throws -> Int32
+
+    /// Replaces what it may reach, from the next connection on.
+    ///
+    /// - Throws: `sandbox` where that cannot be enforced, or the sandbox was made without a way out.
+    func permit(_ access: NetworkAccess) async throws
 }
 
 /// Nobody listens on the port.

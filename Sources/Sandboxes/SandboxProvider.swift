@@ -5,6 +5,10 @@ public protocol SandboxProvider: Sendable {
     /// The name as a manifest writes it: `local`, `e2b`, …
     var name: String { get }
 
+    /// Whether folders of this machine can be shown in its sandboxes; if not, packages are installed and model files
+    /// uploaded in each of them.
+    var showsHostFolders: Bool { get }
+
     /// What this provider enforces and offers to whom demands this isolation at least, found by trying it, not by
     /// believing it; nil demands nothing.
     ///
@@ -37,6 +41,9 @@ public protocol SandboxProvider: Sendable {
 }
 
 extension SandboxProvider {
+    /// They can.
+    public var showsHostFolders: Bool { true }
+
     /// What it offers to whom demands nothing.
     public func capabilities() async throws -> SandboxCapabilities { try await capabilities(demanding: nil) }
 }
@@ -90,6 +97,8 @@ public struct SandboxSpecification: Sendable, Equatable {
     public var allowsSudo: Bool
     /// Whether a sandbox in which they cannot will not do.
     public var needsSudo: Bool
+    /// The image that the provider makes it from; nil takes the provider's own choice.
+    public var template: String?
     /// Whether it begins as one that gives way to its neighbours, until it has kept within its processor limit for a
     /// while; nothing without such a limit.
     public var isYielding = false
@@ -101,7 +110,7 @@ public struct SandboxSpecification: Sendable, Equatable {
     public init(
         id: String, labels: SandboxLabels, mounts: [Mount] = [], port: Int = Manifest.Server.defaultPort,
         limits: SandboxLimits = SandboxLimits(), minimumIsolation: Isolation? = nil, network: NetworkAccess? = nil,
-        allowsSudo: Bool = true, needsSudo: Bool = false
+        allowsSudo: Bool = true, needsSudo: Bool = false, template: String? = nil
     ) {
         self.id = id
         self.labels = labels
@@ -112,6 +121,7 @@ public struct SandboxSpecification: Sendable, Equatable {
         self.network = network
         self.allowsSudo = allowsSudo
         self.needsSudo = needsSudo
+        self.template = template
     }
 
     /// A host folder or file, read-only inside.

@@ -82,8 +82,20 @@ extension Sandbox {
     public func statistics() async throws -> SandboxStatistics {
         throw BerthError(.sandbox, "sandbox \(id) has no statistics: its provider gives none")
     }
+    /// On this machine.
+    public var origin: String? { nil }
+    /// Nothing is to be taken away: what was made here never reached more than its app may.
+    public func seal() async throws {}
     /// Nothing that this provider knows of.
     public func exceededLimits() async -> [ExceededLimit] { [] }
+    /// - Throws: `sandbox`: a provider whose agents are elsewhere.
+    public func connectToAgent() async throws -> Int32 {
+        throw BerthError(.sandbox, "the agent of sandbox \(id) cannot be connected to: its provider does not offer it")
+    }
+    /// - Throws: `sandbox`: a provider that cannot change it.
+    public func permit(_ access: NetworkAccess) async throws {
+        throw BerthError(.sandbox, "the network of sandbox \(id) cannot be changed: its provider does not offer it")
+    }
     /// - Throws: `sandbox`: a provider that cannot pause.
     public func pause() async throws {
         throw BerthError(.sandbox, "sandbox \(id) cannot be paused: its provider does not offer it")

@@ -37,12 +37,23 @@ final class ScriptedProvider: SandboxProvider {
         var prediction = #"{"success":true,"prediction":[3]}"#
         var destroyFault: Fault?
         var limits: [ExceededLimit] = []
+        var installation: (output: String, status: ExitStatus) = ("Installed 1 package\n", .exited(code: 0))
     }
 
-    let name = "scripted"
+    let name: String
+    let showsHostFolders: Bool
     private let state = Locked(State())
     /// Told whenever an effect hangs.
     let hanging = Gate()
+
+    init(name: String = "scripted", showsHostFolders: Bool = true) {
+        self.name = name
+        self.showsHostFolders = showsHostFolders
+    }
+
+    /// How the installation of packages ends, and what it prints before.
+    func set(installation: (output: String, status: ExitStatus)) { state.withLock { $0.installation = installation } }
+    var installation: (output: String, status: ExitStatus) { state.withLock(\.installation) }
 
     func set(_ effect: Effect, _ fault: Fault) { state.withLock { $0.fault = (effect, fault) } }
     func set(health: String) { state.withLock { $0.health = health } }
@@ -65,7 +76,7 @@ final class ScriptedProvider: SandboxProvider {
 
     func capabilities(demanding minimum: Isolation?) async throws -> SandboxCapabilities {
         try Isolation.namespaces.require(minimum)
-        return SandboxCapabilities(isolation: .namespaces, mounts: true, ownNetwork: true)
+        return SandboxCapabilities(isolation: .namespaces, mounts: showsHostFolders, ownNetwork: true)
     }
 
     func create(_ specification: SandboxSpecification) async throws -> any Sandbox {
@@ -146,6 +157,19 @@ final class ScriptedSandbox: Sandbox {
         }
     }
 
+    /// What was started in it, in order.
+    let started = Locked<[ProcessSpecification]>([])
+    /// How often its network was closed behind an installation.
+    let sealed = Locked(0)
+    func seal() async throws { sealed.withLock { $0 += 1 } }
+    func upload(
+        _ file: String, length: Int64, to path: String, executable: Bool, timeout: Duration,
+        progress: @escaping @Sendable (Int64) -> Void
+    ) async throws {
+        files.withLock { $0[path] = FileManager.default.contents(atPath: file).map { Array($0) } }
+        progress(length)
+    }
+
     var written: [String] { files.withLock { $0.keys.sorted() } }
 
     /// The app ends; with a destroyed sandbox the server closes too.
@@ -174,7 +198,14 @@ final class ScriptedSandbox: Sandbox {
     func start(_ process: ProcessSpecification) async throws -> any SandboxProcess {
         try await provider.go(wrong: .start, .failsBefore)
         try await provider.go(wrong: .start, .failsAfter)
-        return makeProcess()
+        started.withLock { $0.append(process) }
+        guard process.tag == SandboxInstallation.tag else { return makeProcess() }
+        let (events, reader) = AsyncThrowingStream<SandboxProcessEvent, any Error>.makeStream()
+        let installation = provider.installation
+        reader.yield(.stdout(Array(installation.output.utf8)))
+        reader.yield(.ended(installation.status))
+        reader.finish()
+        return ScriptedProcess(pid: 6, events: events)
     }
     func process(tagged tag: String) async throws -> any SandboxProcess { makeProcess() }
     func connect(port: Int) async throws -> Int32 { try server.connect() }

@@ -18,6 +18,8 @@ import Waiting
 struct World: Sendable {
     let folder: String
     let provider: ScriptedProvider
+    /// A provider that cannot show folders of this machine.
+    let remote: ScriptedProvider
     let workshop: Workshop
     let service: DeploymentService
     let curl: CurlClient
@@ -40,23 +42,30 @@ struct World: Sendable {
     static func with(_ clock: TestClock? = nil, _ body: (World) async throws -> Void) async throws {
         try await withTemporaryFolder { folder in
             let provider = ScriptedProvider()
-            let world = try await World(folder: folder, provider: provider, clock: clock)
+            let remote = ScriptedProvider(name: "e2b", showsHostFolders: false)
+            let world = try await World(folder: folder, provider: provider, remote: remote, clock: clock)
             do {
                 try await body(world)
             } catch {
                 provider.heal()
+                remote.heal()
                 await world.close()
                 throw error
             }
             provider.heal()
+            remote.heal()
             await world.close()
             #expect(provider.live.isEmpty)
+            #expect(remote.live.isEmpty)
         }
     }
 
-    init(folder: String, provider: ScriptedProvider, clock: TestClock? = nil) async throws {
+    init(
+        folder: String, provider: ScriptedProvider, remote: ScriptedProvider, clock: TestClock? = nil
+    ) async throws {
         self.folder = folder
         self.provider = provider
+        self.remote = remote
         curl = CurlClient()
         gateway = Gateway(configuration: Gateway.Configuration(host: "127.0.0.1", port: 0))
         let port = try await gateway.start()
@@ -65,7 +74,8 @@ struct World: Sendable {
         }
         let blobs = try BlobStore(folder: "\(folder)/blobs", curl: curl)
         workshop = Workshop(
-            store: try DeploymentStore(path: "\(folder)/berth.sqlite"), provider: provider, gateway: gateway,
+            store: try DeploymentStore(path: "\(folder)/berth.sqlite"), provider: provider, remoteProviders: [remote],
+            gateway: gateway,
             gatewayPort: port, environments: NoPackages(), blobs: blobs,
             bundles: try BundleStore(folder: "\(folder)/bundles", blobs: blobs),
             templates: try TemplateCatalog(folder: Self.templates), prober: Prober(client: curl),
@@ -104,7 +114,7 @@ struct World: Sendable {
     /// A second control plane on the same folder and the same sandboxes.
     func restarted(_ clock: TestClock? = nil) async throws -> World {
         await service.close()
-        let next = try await World(folder: folder, provider: provider, clock: clock)
+        let next = try await World(folder: folder, provider: provider, remote: remote, clock: clock)
         #expect(try await next.service.recover().isEmpty)
         return next
     }

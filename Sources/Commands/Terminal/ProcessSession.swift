@@ -14,6 +14,8 @@ struct ProcessSession {
     let isInteractive: Bool
     /// Whether the process runs on a terminal: its size follows ours, and Ctrl-C is its own business.
     let hasTerminal: Bool
+    /// What to suggest when the connection breaks off.
+    let afterBreak: String
 
     private enum Step: Sendable {
         case ended(Int32)
@@ -26,7 +28,7 @@ struct ProcessSession {
         let code = try await withThrowingTaskGroup(of: Step.self) { group in
             defer { group.cancelAll() }
             group.addTask {
-                do { return .ended(try await passOutput()) } catch { throw Self.explained(error) }
+                do { return .ended(try await passOutput()) } catch { throw explained(error) }
             }
             group.addTask {
                 try await takeSignals(received)
@@ -42,11 +44,11 @@ struct ProcessSession {
     }
 
     /// Says what a broken stream means.
-    static func explained(_ error: any Error) -> any Error {
+    private func explained(_ error: any Error) -> any Error {
         guard let error = error as? BerthError, error.code == .unreachable else { return error }
         return BerthError(
             .unreachable, "the connection to the sandbox broke off",
-            suggestion: "`berth status` tells whether the deployment was restarted, replaced or stopped", cause: error)
+            suggestion: afterBreak, cause: error)
     }
 
     private func passOutput() async throws -> Int32 {

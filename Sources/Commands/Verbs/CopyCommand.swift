@@ -32,9 +32,10 @@ struct CopyCommand: AsyncParsableCommand {
             let to = try CopyPlace(destination)
             let report = CopyReport(Progress(isQuiet: output.quiet))
             try await Connection.with(starting: false) { client in
-                try await Signals.cancelling {
-                    defer { report.end() }
-                    try await Self.copy(from, to, client, report)
+                try await Self.copy(from, to, report) { name in
+                    // Says what is wrong with the name or the deployment before anything is asked of the agent.
+                    _ = try await client.access(name)
+                    return client.agent(of: name)
                 }
             }
             // Standard output is the copy itself then.
@@ -43,29 +44,29 @@ struct CopyCommand: AsyncParsableCommand {
         }
     }
 
-    private static func copy(
-        _ from: CopyPlace, _ to: CopyPlace, _ client: ControlPlaneClient, _ report: CopyReport
+    /// Copies between here and the sandbox whose agent `agent` gives for a name; Ctrl-C ends it.
+    static func copy(
+        _ from: CopyPlace, _ to: CopyPlace, _ report: CopyReport,
+        _ agent: @escaping @Sendable (String) async throws -> EnvdClient
     ) async throws {
-        switch (from, to) {
-        case (.stream, .remote(let name, let path)):
-            try await CopyUpload(agent: try await agent(name, client), report: report).stream(to: path)
-        case (.local(let source), .remote(let name, let path)):
-            try await CopyUpload(agent: try await agent(name, client), report: report).run(source, to: path)
-        case (.remote(let name, let path), .stream):
-            try await CopyDownload(agent: try await agent(name, client), report: report).stream(path)
-        case (.remote(let name, let path), .local(let target)):
-            try await CopyDownload(agent: try await agent(name, client), report: report).run(path, to: target)
-        case (.remote, .remote):
-            throw BerthError(.usage, "both sides are in a sandbox", suggestion: "copy to a folder here in between")
-        default:
-            throw BerthError(
-                .usage, "neither side is in a sandbox", suggestion: "write NAME:PATH for the side that is")
+        try await Signals.cancelling {
+            defer { report.end() }
+            switch (from, to) {
+            case (.stream, .remote(let name, let path)):
+                try await CopyUpload(agent: try await agent(name), report: report).stream(to: path)
+            case (.local(let source), .remote(let name, let path)):
+                try await CopyUpload(agent: try await agent(name), report: report).run(source, to: path)
+            case (.remote(let name, let path), .stream):
+                try await CopyDownload(agent: try await agent(name), report: report).stream(path)
+            case (.remote(let name, let path), .local(let target)):
+                try await CopyDownload(agent: try await agent(name), report: report).run(path, to: target)
+            case (.remote, .remote):
+                throw BerthError(
+                    .usage, "both sides are in a sandbox", suggestion: "copy to a folder here in between")
+            default:
+                throw BerthError(
+                    .usage, "neither side is in a sandbox", suggestion: "write NAME:PATH for the side that is")
+            }
         }
-    }
-
-    private static func agent(_ name: String, _ client: ControlPlaneClient) async throws -> EnvdClient {
-        // Says what is wrong with the name or the deployment before anything is asked of the agent.
-        _ = try await client.access(name)
-        return client.agent(of: name)
     }
 }

@@ -79,11 +79,18 @@ struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "Try everything that Berth needs here, and say how to fix what fails.")
 
+    @Option(help: "What to try: local, this machine, or e2b, the service that the E2B_ variables name.")
+    var provider = RemoteAccount.Provider.local
+
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
         let configuration = try Connection.configuration()
-        let checks = await Doctor(configuration: configuration).examine()
+        let checks =
+            switch provider {
+            case .local: await Doctor(configuration: configuration).examine()
+            case .e2b: await RemoteDoctor(environment: ProcessInfo.processInfo.environment).examine()
+            }
         if output.isJSON {
             print(try Output.json(checks))
         } else {

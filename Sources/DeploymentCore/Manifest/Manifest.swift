@@ -37,6 +37,8 @@ public struct Manifest: Sendable, Equatable, Codable {
     public var ttl: Duration?
     /// Whether the app may become root inside its sandbox; nil and false are no.
     public var sudo: Bool?
+    /// Where the sandbox is made; nil is this machine.
+    public var provider: Provider?
 
     /// The sandboxes kept ready unless the manifest says otherwise.
     public static let defaultStandby = 1
@@ -47,7 +49,8 @@ public struct Manifest: Sendable, Equatable, Codable {
         requirements: Requirements = .none, env: [String: String] = [:], health: Health = Health(),
         predict: Predict = Predict(), smoke: [SmokeTest] = [], rollout: RolloutSettings = RolloutSettings(),
         standby: Int? = Manifest.defaultStandby, resources: SandboxLimits? = nil, isolation: Isolation? = nil,
-        network: NetworkAccess? = nil, idle: Idle? = nil, ttl: Duration? = nil, sudo: Bool? = nil
+        network: NetworkAccess? = nil, idle: Idle? = nil, ttl: Duration? = nil, sudo: Bool? = nil,
+        provider: Provider? = nil
     ) {
         self.name = name
         self.model = model
@@ -66,6 +69,7 @@ public struct Manifest: Sendable, Equatable, Codable {
         self.idle = idle
         self.ttl = ttl
         self.sudo = sudo
+        self.provider = provider
     }
 }
 

@@ -122,6 +122,21 @@ public struct IPNetwork: Sendable, Hashable, CustomStringConvertible {
         bits = address.bytes.count * 8
     }
 
+    /// Reads `10.0.0.0/8` or one address; bits beyond the number are dropped. nil for anything else.
+    public init?(parsing text: some StringProtocol) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard let first = parts.first, let address = IPAddress(parsing: first) else { return nil }
+        switch parts.count {
+        case 1: self.init(address)
+        case 2:
+            guard (1...3).contains(parts[1].utf8.count), parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+                let bits = Int(parts[1])
+            else { return nil }
+            self.init(address, bits: bits)
+        default: return nil
+        }
+    }
+
     /// Whether an address lies in it; never one of the other family.
     public func contains(_ address: IPAddress) -> Bool {
         address.bytes.count == first.bytes.count && IPNetwork(address, bits: bits)?.first == first

@@ -31,6 +31,11 @@ public struct SandboxLabels: Sendable, Equatable, Codable {
     /// The rollout that made it: the idempotency key of its creation.
     public var rollout: String
 
+    /// What those that belong to clients, not to a deployment, have instead of a rollout.
+    public static let hosted = "hosted"
+    /// Whether it belongs to a client.
+    public var isHosted: Bool { rollout == Self.hosted }
+
     /// Creates labels.
     public init(deployment: String, nonce: String, rollout: String) {
         self.deployment = deployment

@@ -12,16 +12,37 @@ public struct ControlFailure: WireMessage, Error, Equatable {
     public var retryAfter: Int?
     /// What `Should-Retry` says; nil leaves it to the client.
     public var shouldRetry: Bool?
+    /// What is left of a rate that was exceeded; told in `RateLimit-*`.
+    public var rate: Rate?
+
+    /// A rate of requests.
+    public struct Rate: Sendable, Equatable {
+        /// How many there may be.
+        public var limit: Int
+        /// How many are left.
+        public var remaining: Int
+        /// The seconds until there are more.
+        public var reset: Int
+
+        /// Creates a rate.
+        public init(limit: Int, remaining: Int, reset: Int) {
+            self.limit = limit
+            self.remaining = remaining
+            self.reset = reset
+        }
+    }
 
     /// Creates a failure.
     public init(
-        _ code: Int, _ message: String, kind: String? = nil, retryAfter: Int? = nil, shouldRetry: Bool? = nil
+        _ code: Int, _ message: String, kind: String? = nil, retryAfter: Int? = nil, shouldRetry: Bool? = nil,
+        rate: Rate? = nil
     ) {
         self.code = code
         self.message = message
         self.kind = kind
         self.retryAfter = retryAfter
         self.shouldRetry = shouldRetry
+        self.rate = rate
     }
 
     /// Reads the message.

@@ -138,14 +138,3 @@ public struct WebhookDescription: WireMessage, Equatable {
         ]
     }
 }
-
-extension Timestamp {
-    /// An instant by its milliseconds since 1970.
-    public init(milliseconds: Int64) {
-        let second = milliseconds >= 0 ? milliseconds / 1_000 : (milliseconds - 999) / 1_000
-        self.init(seconds: second, nanoseconds: Int32(milliseconds - second * 1_000) * 1_000_000)
-    }
-
-    /// The milliseconds since 1970, the rest cut off.
-    public var milliseconds: Int64 { seconds * 1_000 + Int64(nanoseconds) / 1_000_000 }
-}

@@ -10,6 +10,15 @@ public struct Timestamp: Sendable, Hashable {
         self.seconds = seconds
         self.nanoseconds = nanoseconds
     }
+
+    /// The instant of milliseconds since 1970.
+    public init(milliseconds: Int64) {
+        let (second, rest) = milliseconds.quotientAndRemainder(floored: 1_000)
+        self.init(seconds: second, nanoseconds: Int32(rest) * 1_000_000)
+    }
+
+    /// The milliseconds since 1970, the rest cut off.
+    public var milliseconds: Int64 { seconds * 1_000 + Int64(nanoseconds) / 1_000_000 }
 }
 
 extension Timestamp {

@@ -6,7 +6,7 @@ import Hummingbird
 import NIOCore
 
 /// Events of sandboxes and the webhooks that are told of them (protocol note 5).
-public struct EventRoutes: Sendable {
+public struct EventRoutes: E2BRoutes {
     /// The largest body of a request, in bytes.
     public static let maximumBody = 64 << 10
     /// Texts that may wait for a slow follower; one that lags more loses its oldest, and sees the gap in their numbers.

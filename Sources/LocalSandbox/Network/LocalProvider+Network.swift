@@ -40,6 +40,25 @@ extension LocalProvider {
     }
 }
 
+extension EmbeddedSandbox {
+    /// Replaces what it may reach; connections that are open stay.
+    ///
+    /// - Throws: `sandbox` when it was made without a way out; `not_found` when it is gone.
+    public func permit(_ access: NetworkAccess) async throws {
+        let state = try await Blocking.run { [folder, id] in
+            guard let state = try folder.state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
+            guard EgressPort(of: state) != nil, !access.isNothing else {
+                throw BerthError(.sandbox, "sandbox \(id) has no way out that could be changed")
+            }
+            // Written first: who adopts it after a crash opens what was asked for last.
+            try folder.change { $0.network = access }
+            return state
+        }
+        try await gate?.open(
+            EgressWay(sandbox: id, labels: state.labels, folder: folder.egress, access: access))
+    }
+}
+
 /// The port inside a sandbox that leads to its way out.
 struct EgressPort: Sendable, Equatable {
     /// The ports that it is, the second where the app wants the first.

@@ -20,7 +20,8 @@ struct ManifestDecoder {
             standby: root["standby"]?.integer ?? Manifest.defaultStandby,
             resources: resources(root["resources"]?.fields),
             isolation: root["isolation"]?.text.flatMap(Isolation.init), network: network(root["network"]),
-            idle: idle(root["idle"]?.fields), ttl: root["ttl"]?.duration, sudo: root["sudo"]?.text == "on" ? true : nil)
+            idle: idle(root["idle"]?.fields), ttl: root["ttl"]?.duration, sudo: root["sudo"]?.text == "on" ? true : nil,
+            provider: provider(root["provider"], port: server.port))
         return app == nil ? nil : manifest
     }
 

@@ -58,6 +58,7 @@ public enum ManifestSchema {
         Key(
             "sudo", .choice(["off", "on"]), default: .string("off"),
             "Whether the app may become root inside its sandbox, by sudo; needs ids of the sandbox's own"),
+        Key("provider", provider, "Where the sandbox is made: local, e2b, or a mapping"),
         Key("idle", .mapping(idleKeys), "What happens when nobody asks for anything"),
         Key(
             "ttl", .duration(.seconds(1) ... .seconds(365 * 86_400)),

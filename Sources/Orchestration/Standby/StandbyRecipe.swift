@@ -34,7 +34,9 @@ struct StandbyRecipe: Sendable, Equatable {
     }
 
     private func folder(in sandbox: any Sandbox) -> String {
-        sandbox.path(of: SandboxSpecification.Mount(source: environment.folder, target: BuiltEnvironment.target))
+        if environment.isInside { return environment.folder }
+        return sandbox.path(
+            of: SandboxSpecification.Mount(source: environment.folder, target: BuiltEnvironment.target))
     }
 
     static func == (one: Self, other: Self) -> Bool {

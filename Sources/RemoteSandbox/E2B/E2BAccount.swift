@@ -17,8 +17,10 @@ public struct E2BAccount: Sendable, Equatable {
     public var controlURL: String
     /// The base of all sandboxes' traffic; nil takes a host for each.
     public var sandboxURL: String?
+    /// A file of certificate authorities (PEM) that are trusted instead of the system's; nil trusts those.
+    public var certificates: String?
 
-    /// Reads `E2B_API_KEY`, `E2B_DOMAIN`, `E2B_API_URL` and `E2B_SANDBOX_URL`.
+    /// Reads `E2B_API_KEY`, `E2B_DOMAIN`, `E2B_API_URL`, `E2B_SANDBOX_URL` and `SSL_CERT_FILE`.
     ///
     /// - Throws: `usage` when there is no key.
     public init(environment: [String: String]) throws {
@@ -30,6 +32,7 @@ public struct E2BAccount: Sendable, Equatable {
         self.init(
             key: key, domain: domain, controlURL: environment["E2B_API_URL"].flatMap { $0.isEmpty ? nil : $0 },
             sandboxURL: environment["E2B_SANDBOX_URL"].flatMap { $0.isEmpty ? nil : $0 })
+        certificates = environment["SSL_CERT_FILE"].flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// Creates an account; without `controlURL` it is `https://api.{domain}`.

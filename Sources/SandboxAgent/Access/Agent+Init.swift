@@ -42,6 +42,9 @@ extension Agent {
         if let folder = request.defaultWorkdir, !folder.isEmpty {
             changed.workingDirectory = try PathResolver(options: options).resolve(folder)
         }
-        if try access.take(request, head) { adopt(changed) }
+        if try access.take(request, head) {
+            adopt(changed)
+            openInside()
+        }
     }
 }

@@ -12,6 +12,8 @@ final class Connection: EventSource {
         case closed
     }
     let descriptor: Int32
+    /// Whether it comes from a process in here, which is told little.
+    let isFromInside: Bool
     private let agent: Agent
     private var phase = Phase.head
     private var input: [UInt8] = []
@@ -36,8 +38,9 @@ final class Connection: EventSource {
     /// Waiting output under which a sender goes on, in bytes.
     static let lowMark = 512 << 10
 
-    init(descriptor: Int32, agent: Agent) {
+    init(descriptor: Int32, agent: Agent, isFromInside: Bool = false) {
         self.descriptor = descriptor
+        self.isFromInside = isFromInside
         self.agent = agent
     }
 
@@ -100,7 +103,7 @@ final class Connection: EventSource {
 
     private func parseHead() -> Bool {
         guard output.isEmpty, !input.isEmpty else { return false }
-        if let bridge = PortBridge.recognise(input, connection: self, agent: agent) {
+        if !isFromInside, let bridge = PortBridge.recognise(input, connection: self, agent: agent) {
             phase = .ports(bridge)
             return true
         }

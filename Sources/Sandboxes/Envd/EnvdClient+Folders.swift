@@ -20,6 +20,19 @@ extension EnvdClient {
         }
     }
 
+    /// Renames a file or a folder, making the folders above its new place.
+    ///
+    /// - Throws: `not_found` when nothing is there.
+    public func move(_ source: String, to destination: String) async throws {
+        let _: EntryResponse = try await call(
+            .filesystemMove, MoveRequest(source: source, destination: destination))
+    }
+
+    /// Removes a file, or a folder with all that is in it; nothing there is no error.
+    public func remove(_ path: String) async throws {
+        let _: EmptyMessage = try await call(.filesystemRemove, PathRequest(path: path))
+    }
+
     /// Streams a file out of the sandbox.
     ///
     /// - Throws: `not_found` when it does not exist, and what `deliver` throws.

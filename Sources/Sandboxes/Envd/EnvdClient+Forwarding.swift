@@ -24,6 +24,11 @@ extension EnvdClient {
         }
     }
 
+    /// The same way with more headers: an access token, a user.
+    public func with(_ headers: [(name: String, value: String)]) -> EnvdClient {
+        EnvdClient(client: client, baseURL: baseURL, transport: transport, headers: self.headers + headers)
+    }
+
     /// Sends a request and hands out the answer as it comes, whatever its status.
     public func open(_ forwarded: Forwarded) async throws -> OpenResponse { try await client.open(request(forwarded)) }
 

@@ -72,6 +72,7 @@ extension EnvdClient {
             ("Berth-Replay", "1"),
         ]
         request.body = .bytes(connectFrame(message.json))
+        request.silence = silence
         let stream = EventStream(client: client, request: request)
         do {
             let first = try await withDeadline(

@@ -17,6 +17,8 @@ public struct EnvdClient: Sendable {
     let baseURL: String
     let transport: Transport
     let headers: [(name: String, value: String)]
+    let certificates: String?
+    let silence: Duration?
 
     /// Creates a client; connections are made when they are needed.
     ///
@@ -25,13 +27,19 @@ public struct EnvdClient: Sendable {
     ///   - baseURL: Scheme and host without a trailing slash, as `http://localhost`.
     ///   - transport: The way there; not `.connected`, since there are many connections.
     ///   - headers: Sent with every request: access tokens, routing.
+    ///   - certificates: A file of certificate authorities to trust instead of the system's.
+    ///   - silence: How long a process may say nothing, and its agent not that it is alive, before the stream counts as
+    ///     broken; nil is for ever.
     public init(
-        client: CurlClient, baseURL: String, transport: Transport, headers: [(name: String, value: String)] = []
+        client: CurlClient, baseURL: String, transport: Transport, headers: [(name: String, value: String)] = [],
+        certificates: String? = nil, silence: Duration? = nil
     ) {
         self.client = client
         self.baseURL = baseURL
         self.transport = transport
         self.headers = headers
+        self.certificates = certificates
+        self.silence = silence
     }
 
     /// Asks whether the agent answers, and waits for it while the sandbox starts.
@@ -82,9 +90,11 @@ extension EnvdClient {
     func request(
         _ method: String, _ path: String, timeout: Duration? = callTimeout, connectTimeout: Duration = .seconds(5)
     ) -> HTTPRequest {
-        HTTPRequest(
+        var request = HTTPRequest(
             method: method, url: baseURL + path, headers: headers, timeout: timeout, connectTimeout: connectTimeout,
             transport: transport)
+        request.certificates = certificates
+        return request
     }
 
     static func parse(_ body: [UInt8]) throws -> JSONValue {

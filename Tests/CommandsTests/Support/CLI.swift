@@ -62,6 +62,8 @@ struct CLI: Sendable {
         environment["BERTH_HOME"] = home
         environment["BERTH_API_PORT"] = "0"
         environment["BERTH_GATEWAY_PORT"] = "0"
+        environment["BERTH_E2B_PORT"] = "0"
+        environment["BERTH_E2B_TLS_PORT"] = "0"
         environment["BERTH_AGENT"] = "\(Machine.buildFolder)/berth-agent"
         environment["BERTH_TEMPLATES"] = "\(Machine.checkout)/templates"
         // Only where a test is about them: they take a processor after every deploy.

@@ -1,0 +1,89 @@
+import NIOCore
+
+/// One side of a tunnel: passes bytes on to the other, as fast as that one takes them.
+final class TunnelHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let exchange: Exchange
+    private var peer: TunnelHandler?
+    private var context: ChannelHandlerContext?
+    private var wantsRead = false
+    private var hasEnded = false
+
+    private init(_ exchange: Exchange) { self.exchange = exchange }
+
+    /// The two sides of one tunnel.
+    static func pair(_ exchange: Exchange) -> (client: TunnelHandler, port: TunnelHandler) {
+        let client = TunnelHandler(exchange)
+        let port = TunnelHandler(exchange)
+        client.peer = port
+        port.peer = client
+        return (client, port)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        // Whatever read was due before has been asked of a handler that is gone now.
+        wantsRead = true
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        end()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        exchange.tunnelProgressed()
+        peer?.send(unwrapInboundIn(data))
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) { peer?.context?.flush() }
+
+    private func send(_ bytes: ByteBuffer) {
+        guard let context else { return }
+        context.write(wrapOutboundOut(bytes), promise: nil)
+        if !context.channel.isWritable,
+            let count = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
+        {
+            exchange.gate.shared.noteBuffer(count)
+        }
+    }
+
+    private var isWritable: Bool { context?.channel.isWritable ?? true }
+
+    func read(context: ChannelHandlerContext) {
+        if peer?.isWritable ?? true { context.read() } else { wantsRead = true }
+    }
+
+    func resumeReading() {
+        guard wantsRead, peer?.isWritable ?? true, let context else { return }
+        wantsRead = false
+        context.read()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        exchange.tunnelProgressed()
+        if context.channel.isWritable { peer?.resumeReading() }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    /// This side has ended: the other one ends when it has been told everything.
+    private func end() {
+        guard !hasEnded else { return }
+        hasEnded = true
+        guard let peer, !peer.hasEnded, let other = peer.context else { return exchange.tunnelEnded() }
+        let channel = NIOLoopBound(other.channel, eventLoop: other.eventLoop)
+        other.writeAndFlush(peer.wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+            channel.value.close(promise: nil)
+        }
+        self.peer = nil
+    }
+}

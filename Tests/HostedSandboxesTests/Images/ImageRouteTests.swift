@@ -1,0 +1,164 @@
+import BerthTestSupport
+import CurlClient
+import DeploymentCore
+import DeploymentStore
+import E2BProtocol
+import Foundation
+import Sandboxes
+import Testing
+import Waiting
+
+@testable import HostedSandboxes
+
+@Suite struct ImageRouteTests {
+    private func ask(
+        _ client: CurlClient, _ method: String, _ url: String, _ body: JSONValue? = nil
+    ) async throws -> (status: Int, json: JSONValue, headers: HTTPHeaders) {
+        var request = HTTPRequest(method: method, url: url, transport: .network(.any))
+        request.headers.append(("X-API-Key", imageServerKey))
+        if let body {
+            request.headers.append(("Content-Type", "application/json"))
+            request.body = .bytes(body.encoded())
+        }
+        let reply = try await client.send(request)
+        let json = reply.body.isEmpty ? JSONValue.null : try JSONValue(parsing: reply.body)
+        return (reply.status, json, reply.headers)
+    }
+
+    @Test(needsImageAgent, needsImageNamespaces)
+    func snapshotsAndForksOverTheWire() async throws {
+        try await withImages { bench in
+            let client = CurlClient()
+            defer { client.close() }
+            let sandbox = try await bench.sandboxes.create(try await ImageBench.base())
+            try await withImageServer(bench) { url in
+                let taken = try await ask(client, "POST", "\(url)/sandboxes/\(sandbox.id)/snapshots", ["name": "team"])
+                #expect(taken.status == 201)
+                #expect(taken.json["snapshotID"] == "default/team:default")
+                _ = try await ask(client, "POST", "\(url)/sandboxes/\(sandbox.id)/snapshots")
+                let page = try await ask(client, "GET", "\(url)/snapshots?limit=1&sandboxID=\(sandbox.id)")
+                let next = try #require(page.headers["X-Next-Token"])
+                let rest = try await ask(client, "GET", "\(url)/snapshots?limit=1&nextToken=\(next)")
+                #expect(rest.json[0]?["snapshotID"] == "default/team:default")
+                #expect(rest.headers["X-Next-Token"] == nil)
+                let forks = try await ask(client, "POST", "\(url)/sandboxes/\(sandbox.id)/fork", ["count": 2])
+                #expect(forks.status == 201)
+                #expect(forks.json.array?.compactMap { $0["sandbox"]?["sandboxID"]?.string }.count == 2)
+                for (body, code): (JSONValue, Int) in [
+                    (["count": 0], 400), (["count": 101], 400), (["timeout": 0], 400),
+                ] {
+                    let status = try await ask(client, "POST", "\(url)/sandboxes/\(sandbox.id)/fork", body).status
+                    #expect(status == code)
+                }
+                // The id has a slash and a colon: it comes as one escaped part of the path.
+                let id = "default%2Fteam%3Adefault"
+                #expect(try await ask(client, "DELETE", "\(url)/templates/\(id)").status == 204)
+                let again = try await ask(client, "DELETE", "\(url)/templates/\(id)")
+                #expect(again.status == 404)
+                #expect(again.json["code"] == 404)
+                #expect(try await ask(client, "POST", "\(url)/sandboxes/inone/snapshots").status == 404)
+                let volumes = try await ask(client, "GET", "\(url)/volumes")
+                #expect(volumes.status == 501)
+                #expect(volumes.json["message"]?.string?.contains("volumes are not offered") == true)
+                let content = try await ask(client, "PUT", "\(url)/volumecontent/v/file?path=x")
+                #expect(content.status == 501)
+                #expect(content.json["code"] == "not_implemented")
+            }
+        }
+    }
+
+    @Test func uploadsNeedTheTokenOfTheirOwnFiles() async throws {
+        try await withTemporaryFolder { folder in
+            let store = try DeploymentStore(path: "\(folder)/berth.sqlite")
+            let images = ImageStore(store: store, folder: "\(folder)/images", builtIn: ["base": ImageBench.base]) { 1 }
+            let templates = Templates(
+                images: images, files: ArchiveFolder(folder: "\(folder)/files"), sandboxes: NoSandboxes())
+            let ticket = try await templates.request(TemplateRequest(name: "t"))
+            let (a, b) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
+            let upload = try await templates.upload(a, of: ticket.template)
+            #expect(!upload.isPresent)
+            #expect(await templates.mayUpload(a, of: ticket.template, token: upload.token))
+            #expect(await !templates.mayUpload(b, of: ticket.template, token: upload.token))
+            #expect(await !templates.mayUpload(a, of: "other", token: upload.token))
+            #expect(await !templates.mayUpload(a, of: ticket.template, token: ""))
+            for (hash, template, code) in [("../x", ticket.template, 400), (a, "nothing", 404)] {
+                let failure = await #expect(throws: ControlFailure.self) {
+                    try await templates.upload(hash, of: template)
+                }
+                #expect(failure?.code == code)
+            }
+            await #expect(throws: BerthError.self) {
+                try await templates.files.store(a) { deliver in
+                    try deliver([1])
+                    throw BerthError(.interrupted, "the client went away")
+                }
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: "\(folder)/files").isEmpty)
+            await templates.close()
+        }
+    }
+
+    /// The official client, where `BERTH_TEST_E2B_PYTHON` names a Python that has it.
+    static let python = ProcessInfo.processInfo.environment["BERTH_TEST_E2B_PYTHON"]
+
+    @Test(
+        needsImageAgent, needsImageNamespaces,
+        .enabled(if: python != nil, "needs BERTH_TEST_E2B_PYTHON: a Python with the package e2b"))
+    func officialBuilderBuildsFindsTagsAndFails() async throws {
+        let python = try #require(Self.python)
+        try await withImages { bench in
+            try await withImageServer(bench) { url in
+                let context = "\(bench.folder)/context"
+                try FileManager.default.createDirectory(atPath: "\(context)/src", withIntermediateDirectories: true)
+                try Data("from the context".utf8).write(to: URL(filePath: "\(context)/src/f.txt"))
+                let script = """
+                    import sys
+                    from e2b import Template, Sandbox, wait_for_file, default_build_logger
+                    from e2b.exceptions import BuildException
+                    lines = []
+                    t = (Template(file_context_path=sys.argv[1]).from_base_image()
+                        .set_envs({"A": "b"}).set_workdir("/home/user/w").copy("src", "code")
+                        .run_cmd("echo $A; cat code/f.txt > out").make_dir("d").set_start_cmd("touch /tmp/up; sleep 100", wait_for_file("/tmp/up")))
+                    info = Template.build(t, "built:v1", tags=["extra"], cpu_count=1, memory_mb=256, on_build_logs=lambda e: lines.append(e.message))
+                    assert any("[stdout]: b" in line for line in lines), lines
+                    assert Template.exists("built") and not Template.exists("unbuilt")
+                    Template.assign_tags("built:v1", ["stable"])
+                    assert sorted(x.tag for x in Template.get_tags("built")) == ["extra", "stable", "v1"]
+                    Template.remove_tags("built", ["extra"])
+                    assert sorted(x.tag for x in Template.get_tags("built")) == ["stable", "v1"]
+                    try:
+                        Template.build(Template().from_template("base").run_cmd("echo fine").apt_install("x"), "broken")
+                        raise SystemExit("no error")
+                    except BuildException as e:
+                        assert "read-only" in str(e), str(e)
+                    try:
+                        Template.build(Template().from_python_image("3.12"), "foreign")
+                        raise SystemExit("no error")
+                    except BuildException as e:
+                        assert "cannot be used" in str(e), str(e)
+                    print("good")
+                    """
+                let process = Process()
+                process.executableURL = URL(filePath: python)
+                process.arguments = ["-c", script, context]
+                process.environment = [
+                    "E2B_API_KEY": imageServerKey, "E2B_API_URL": url, "PATH": "/usr/bin:/bin",
+                ]
+                let output = Pipe()
+                process.standardOutput = output
+                process.standardError = output
+                let ended = Promise<Int32>()
+                process.terminationHandler = { ended.fulfil($0.terminationStatus) }
+                try process.run()
+                let status = await ended.wait()
+                let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+                #expect(status == 0, "\(text)")
+                #expect(text.hasSuffix("good\n"), "\(text)")
+                let sandbox = try await bench.sandboxes.create(try await bench.images.image("built:stable"))
+                #expect(
+                    try await sandbox.script("cat /home/user/w/out; ls /home/user/w")
+                        == "from the contextcode\nd\nout\n")
+            }
+        }
+    }
+}
