@@ -175,9 +175,10 @@ final class WebhookDispatcher: Sendable {
             _ written: inout [(attempt: UInt64, outcome: DeliveryOutcome)], _ next: inout [DeliveryDecider.Event]
         ) {
             switch action {
-            case .load(let webhook):
+            case .load(let webhook, let sandboxes):
                 do {
-                    let waiting = try dispatcher.store.pendingDeliveries(of: webhook, limit: DeliveryDecider.window)
+                    let waiting = try dispatcher.store.pendingDeliveries(
+                        of: webhook, without: sandboxes, limit: DeliveryDecider.window)
                     next.append(.loaded(webhook, waiting))
                 } catch {
                     next.append(.notLoaded(webhook))
