@@ -183,7 +183,8 @@ let package = Package(
             ]),
         tests("HealthProbing"),
         tests("Gateway", nio),
-        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", http1] + nio),
+        tests("Certificates"),
+        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes"], exclude: ["python"]),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
             "Orchestration",
@@ -203,6 +204,8 @@ let package = Package(
                 "BerthTestSupport", "CurlClient", "DeploymentCore", "Environments", "HostedSandboxes", "LocalSandbox",
                 "Sandboxes",
             ], exclude: ["python"], swiftSettings: strict),
-        tests("Commands", ["ControlAPI", "ControlPlane", "CurlClient", "Orchestration"]),
+        tests(
+            "Commands", ["ControlAPI", "ControlPlane", "CurlClient", "E2BProtocol", "Orchestration"],
+            exclude: ["E2B/python", "E2B/interpreter"]),
     ]
 )

@@ -144,6 +144,9 @@ public final class ScriptedConnection: Sendable {
         }
     }
 
+    /// Reads so many bytes; nil once the peer is gone.
+    public func readBytes(_ count: Int) -> [UInt8]? { read(count: count) }
+
     private func read(count: Int) -> [UInt8]? {
         while received.withLock({ $0.count }) < count {
             guard receive() else { return nil }

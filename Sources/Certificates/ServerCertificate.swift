@@ -20,7 +20,8 @@ struct ServerCertificate {
         } catch let error as BerthError {
             throw error
         } catch {
-            throw BerthError(.usage, "\(place) is not a certificate as PEM", cause: error)
+            // The cause could quote a key that was taken for it.
+            throw BerthError(.usage, "\(place) is not a certificate as PEM")
         }
     }
 
@@ -30,6 +31,14 @@ struct ServerCertificate {
 
     /// The day it ends.
     var end: String { certificate.notValidAfter.formatted(.iso8601.year().month().day()) }
+
+    /// The names that it covers, in lower case.
+    var names: [String] {
+        let names = try? certificate.extensions.subjectAlternativeNames
+        return (names.map(Array.init) ?? []).compactMap { name in
+            if case .dnsName(let text) = name { text.lowercased() } else { nil }
+        }
+    }
 
     func needsRenewal(at now: Date) -> Bool {
         certificate.notValidAfter < now + CertificateAuthority.renewal || certificate.notValidBefore > now
@@ -50,10 +59,7 @@ struct ServerCertificate {
         guard certificate.notValidAfter > now, certificate.notValidBefore <= now else {
             throw BerthError(.usage, "the certificate \(place) is not valid today; it ends on \(end)")
         }
-        let names = try? certificate.extensions.subjectAlternativeNames
-        let known = (names.map(Array.init) ?? []).compactMap { name -> String? in
-            if case .dnsName(let text) = name { text.lowercased() } else { nil }
-        }
+        let known = names
         guard known.contains("*.\(domain)") else {
             throw BerthError(
                 .usage, "the certificate \(place) does not cover *.\(domain)",

@@ -17,6 +17,8 @@ struct BerthCommand: AsyncParsableCommand {
             BERTH_HOME holds all state (default: ~/.local/share/berth). BERTH_API_PORT (4990) and BERTH_GATEWAY_PORT
             (4999) are where it listens, BERTH_ISOLATION demands a rung of isolation, BERTH_IDS=off lets sandboxes have
             one user, BERTH_STANDBYS (8) bounds the standbys of all deployments, NO_COLOR is honoured.
+            BERTH_E2B_PORT (4980) and BERTH_E2B_TLS_PORT (4981) are where E2B's SDKs get in, BERTH_MAX_SANDBOXES (100) is
+            how many of their sandboxes may run.
             """,
         version: ControlPlane.version,
         groupedSubcommands: [
@@ -34,7 +36,7 @@ struct BerthCommand: AsyncParsableCommand {
                     ResumeCommand.self, ExtendCommand.self, DestroyCommand.self, WebhookCommand.self,
                 ]),
             CommandGroup(name: "Inside", subcommands: [ExecCommand.self, ShellCommand.self, CopyCommand.self]),
-            CommandGroup(name: "Sandboxes", subcommands: [SandboxCommand.self]),
+            CommandGroup(name: "Sandboxes", subcommands: [SandboxCommand.self, ImageCommand.self]),
             CommandGroup(
                 name: "The machine",
                 subcommands: [

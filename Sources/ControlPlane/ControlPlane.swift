@@ -191,6 +191,24 @@ public struct ControlPlane: Sendable {
         let isRemovingSandboxes = Locked(false)
     }
 
+    private static var logger: Logger {
+        var logger = Logger(label: "berth")
+        logger.logLevel = .warning
+        return logger
+    }
+
+    /// Tells where requests are answered; whether clients will find it.
+    private func publish(_ endpoint: Endpoint, _ ready: (Endpoint) -> Void) -> Bool {
+        do {
+            try endpoint.write(to: configuration)
+            ready(endpoint)
+            return true
+        } catch {
+            Self.log("cannot write server.json, so no client will find this control plane: \(error)")
+            return false
+        }
+    }
+
     private func serve(
         _ service: DeploymentService, _ hosted: HostedPlane, _ remote: RemoteProviders, _ blobs: BlobStore,
         _ token: String, _ gateway: Gateway, _ gatewayPort: Int, _ isolation: Isolation, _ stop: Stop,
@@ -202,7 +220,7 @@ public struct ControlPlane: Sendable {
         let pauses = Pauses(service: service, directory: directory)
         let sampler = StatisticsSampler(service: service, directory: directory, pauses: pauses)
         let routes = Routes(
-            service: service, pauses: pauses, sampler: sampler,
+            service: service, pauses: pauses, sampler: sampler, images: hosted.images,
             blobs: { digest, body in _ = try await blobs.add(body.bytes, digest: digest) },
             missingBlobs: { blobs.missing($0) },
             server: ServerResource(
@@ -212,8 +230,7 @@ public struct ControlPlane: Sendable {
                 stop.isRemovingSandboxes.withLock { $0 = !keepingSandboxes }
                 stopRequested.continuation.yield()
             })
-        var logger = Logger(label: "berth")
-        logger.logLevel = .warning
+        let logger = Self.logger
         let configuration = configuration
         let application = Application(
             router: routes.router(token: token),
@@ -225,27 +242,31 @@ public struct ControlPlane: Sendable {
                 let endpoint = Endpoint(
                     apiPort: channel.localAddress?.port ?? configuration.apiPort, gatewayPort: gatewayPort,
                     pid: getpid(), e2bPort: front?.plain, e2bTLSPort: front?.tls)
-                do {
-                    try endpoint.write(to: configuration)
-                    ready(endpoint)
-                } catch {
-                    Self.log("cannot write server.json, so no client will find this control plane: \(error)")
-                    stopRequested.continuation.yield()
-                }
+                if !publish(endpoint, ready) { stopRequested.continuation.yield() }
             },
             logger: logger)
+        let work: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: Sampling(sampler: sampler)),
+            .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
+            .init(service: Expiring(service: service)), .init(service: RemoteProviders.Keeping(providers: remote)),
+        ]
         var group = ServiceGroupConfiguration(
             // Stopped in reverse: work ends first, so that those who follow it hear the verdict.
-            services: [
-                .init(service: application), .init(service: Sampling(sampler: sampler)),
-                .init(service: Idling(watch: IdleWatch(service: service, pauses: pauses))),
-                .init(service: Expiring(service: service)), .init(service: RemoteProviders.Keeping(providers: remote)),
-            ] + hosted.services(logger: logger) + [
-                .init(service: WorkEnd(service: service, gateway: gateway))
-            ], logger: logger)
+            services: [.init(service: application)] + work + hosted.services(logger: logger)
+                + [.init(service: WorkEnd(service: service, gateway: gateway))],
+            logger: logger)
         group.maximumGracefulShutdownDuration = Self.stopGrace + Self.stopReserve
         let services = ServiceGroup(configuration: group)
         defer { Endpoint.remove(from: configuration) }
+        try await run(
+            services, until: stop, asked: stopRequested.stream, by: stopRequested.continuation, running.stream)
+    }
+
+    /// Runs until one of those who may end it does.
+    private func run(
+        _ services: ServiceGroup, until stop: Stop, asked requests: AsyncStream<Void>,
+        by request: AsyncStream<Void>.Continuation, _ running: AsyncStream<Void>
+    ) async throws {
         try await withThrowingTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
                 do {
@@ -258,14 +279,14 @@ public struct ControlPlane: Sendable {
                 }
             }
             tasks.addTask {
-                for await _ in stopRequested.stream { await services.triggerGracefulShutdown() }
+                for await _ in requests { await services.triggerGracefulShutdown() }
                 return false
             }
             tasks.addTask {
                 await stop.when()
                 // Services that do not run yet cannot be told to stop.
-                for await _ in running.stream {}
-                stopRequested.continuation.yield()
+                for await _ in running {}
+                request.yield()
                 return false
             }
             while let hasEnded = try await tasks.next(), !hasEnded {}

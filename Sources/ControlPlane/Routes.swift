@@ -15,6 +15,7 @@ struct Routes: Sendable {
     let service: DeploymentService
     let pauses: Pauses
     let sampler: StatisticsSampler
+    let images: HostedImages
     let blobs: @Sendable (_ digest: String, _ body: RequestBody) async throws -> Void
     let missingBlobs: @Sendable ([String]) async -> [String]
     let server: ServerResource
@@ -33,6 +34,7 @@ struct Routes: Sendable {
         addOperation(to: version)
         addLifecycle(to: version)
         AgentRoutes(pauses: pauses).add(to: version)
+        images.add(to: version.group("images").add(middleware: ControlFailureMiddleware()), prefix: "/v1/images")
         return router
     }
 

@@ -76,6 +76,7 @@ import Testing
             ])
             #expect(try store.pendingDeliveries(of: "w", limit: 9).map(\.event) == ["e2", "e3", "e4", "e1"])
             #expect(try store.pendingDeliveries(of: "w", limit: 9).last?.attempts == 1)
+            #expect(try store.pendingDeliveries(of: "w", without: ["i1"], limit: 9).isEmpty)
         }
     }
 

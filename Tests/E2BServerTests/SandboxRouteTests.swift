@@ -11,7 +11,8 @@ import Testing
         try await ServedHost.with { served in
             let made = try await served.ask(
                 "POST", "/v2/sandboxes",
-                #"{"templateID":"base","timeout":100,"metadata":{"a":"b"},"envVars":{},"network":{"allowPublicTraffic":false}}"#)
+                #"{"templateID":"base","timeout":100,"metadata":{"a":"b"},"envVars":{},"network":{"allowPublicTraffic":false}}"#
+            )
             #expect(made.status == 201)
             #expect(made.headers["Content-Type"] == "application/json")
             let id = try #require(made.json["sandboxID"]?.string)

@@ -27,7 +27,8 @@ struct HostWorld: Sendable {
         try await withTemporaryFolder { folder in
             let curl = CurlClient()
             let engine = try ScriptedEngine(folder: folder, curl: curl)
-            let world = try HostWorld(folder: folder, engine: engine, curl: curl, clock: TestClock(), settings: settings)
+            let world = try HostWorld(
+                folder: folder, engine: engine, curl: curl, clock: TestClock(), settings: settings)
             func end() async {
                 engine.heal()
                 await world.host.close()

@@ -27,7 +27,8 @@ import Testing
         Wish(denied: ["8.8.8.8"], expected: "egress except [8.8.8.8]"),
         Wish(
             allowed: ["8.8.4.4"], denied: ["8.8.0.0/16"], expected: "egress except [8.8.0.0/16], but [8.8.4.4]"),
-        Wish(enforcement: .open), Wish(internet: true, enforcement: .closed), Wish(internet: false, enforcement: .closed),
+        Wish(enforcement: .open), Wish(internet: true, enforcement: .closed),
+        Wish(internet: false, enforcement: .closed),
     ]
 
     @Test(arguments: wishes) func theNetworkIsWhatTheClientSays(_ wish: Wish) throws {

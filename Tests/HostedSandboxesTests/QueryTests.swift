@@ -45,7 +45,9 @@ import Testing
         #expect(try query.page(Self.records).rows.map(\.id) == expected)
     }
 
-    @Test(arguments: [1, 2, 5, 6, 100], [false, true]) func pagesHaveEachRowOnce(_ limit: Int, _ isAscending: Bool) throws {
+    @Test(arguments: [1, 2, 5, 6, 100], [false, true]) func pagesHaveEachRowOnce(
+        _ limit: Int, _ isAscending: Bool
+    ) throws {
         var query = SandboxQuery(isAscending: isAscending, limit: limit)
         var rows: [String] = []
         var pages = 0

@@ -125,7 +125,7 @@ import Testing
                 throw error
             }
             try await provider.destroy(id)
-            #expect(LeakAudit(root: parent, sandboxes: [id]).findings() == [])
+            #expect(LeakAudit(root: parent + "/sandboxes", sandboxes: [id]).findings() == [])
         }
     }
 }

@@ -153,11 +153,17 @@ struct Forgery: Sendable, CustomTestStringConvertible {
     static let lengths: [Forgery] = [
         .init("two lengths", post("Content-Length: 0\r\nContent-Length: 5\r\n", "hello"), .refused(400)),
         .init("the same length twice", post("Content-Length: 5\r\nContent-Length: 5\r\n", "hello"), .refused(400)),
-        .init("a length and chunks", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n" + smuggled), .refused(400)),
-        .init("chunks and a length", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n" + smuggled), .refused(400)),
-        .init("chunks twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), .refused(400)),
+        .init(
+            "a length and chunks", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n" + smuggled),
+            .refused(400)),
+        .init(
+            "chunks and a length", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n" + smuggled),
+            .refused(400)),
+        .init(
+            "chunks twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+            .refused(400)),
         .init("an unknown coding", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), .refused(501)),
-        .init("a coding that hides", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n" + smuggled), .refused(400)),
+        .init("a coding that hides", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n" + smuggled), .refused(501)),
         .init("a negative length", post("Content-Length: -1\r\n", ""), .refused(400)),
         .init("a signed length", post("Content-Length: +5\r\n", "hello"), .refused(400)),
         .init("a length that overflows", post("Content-Length: 99999999999999999999\r\n", ""), .refused(400)),

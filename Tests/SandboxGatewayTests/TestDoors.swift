@@ -11,6 +11,12 @@ final class TestDoors: SandboxDoors {
     struct Sandbox: Sendable {
         /// Where its ports are found.
         var ports: [Int: Int] = [:]
+        /// Where its ports are found that are unix sockets.
+        var paths: [Int: String] = [:]
+        /// Connected sockets that are given out for its ports, once.
+        var sockets: [Int: Int32] = [:]
+        /// Whether the way to its ports is never found.
+        var isLost = false
         var token: String?
         var maskedHost: String?
         var refusal: DoorRefusal?
@@ -64,14 +70,23 @@ final class TestDoors: SandboxDoors {
         return SandboxDoor(
             trafficToken: found.token, maskedHost: found.maskedHost,
             closed: { [self] in await closed(sandbox) },
-            connect: { [self] port in try connect(sandbox, port) })
+            connect: { [self] port in
+                // Ends with its task only.
+                if found.isLost { try await Task.sleep(for: .seconds(86_400)) }
+                return try connect(sandbox, port)
+            })
     }
 
     private func connect(_ sandbox: String, _ port: Int) throws -> Int32 {
-        let target = state.withLock { state in
+        let (socket, path, target) = state.withLock { state in
             state.connects.append("\(sandbox):\(port)")
-            return state.sandboxes[sandbox]?.ports[port]
+            let found = state.sandboxes[sandbox]
+            return (
+                state.sandboxes[sandbox]?.sockets.removeValue(forKey: port), found?.paths[port], found?.ports[port]
+            )
         }
+        if let socket { return socket }
+        if let path { return try Wire.connect(path: path) }
         guard let target else { throw PortRefused(port: port) }
         return try Wire.connect(port: target)
     }

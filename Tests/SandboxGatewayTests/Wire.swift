@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 
 /// What went wrong on a test's socket.
-struct WireError: Error { let what: String }
+struct WireError: Error, Equatable { let what: String }
 
 /// A message as it came over the wire.
 struct Message: Sendable {
@@ -59,6 +59,32 @@ final class Wire: @unchecked Sendable {
             throw WireError(what: "connect: \(errno)")
         }
         return socket
+    }
+
+    static func connect(path: String) throws -> Int32 {
+        let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else {
+            Glibc.close(socket)
+            throw WireError(what: "connect: \(errno)")
+        }
+        return socket
+    }
+
+    /// Two connected sockets: one for a test, one to be given out as a port.
+    static func pair() throws -> (near: Wire, far: Int32) {
+        var sockets: [Int32] = [0, 0]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &sockets) == 0 else {
+            throw WireError(what: "socketpair: \(errno)")
+        }
+        return (Wire(adopting: sockets[0]), sockets[1])
     }
 
     static func withAddress<Result>(

@@ -60,8 +60,12 @@ async def serve(listener: socket.socket) -> None:
 
 def main() -> None:
     """Listens, says where, and serves."""
+    # Kernels inherit it, and are interrupted by signals.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     port = int(sys.argv[1]) if len(sys.argv) > 1 else PORT
     listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
+    # Its connections inherit it: small events are not to wait for one another's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(f"listening on {listener.getsockname()[1]}", flush=True)
     # Until the server takes it over; kernels end with us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -1,6 +1,8 @@
 import DeploymentCore
+import E2BProtocol
 import E2BServer
 import HostedSandboxes
+import Hummingbird
 import Sandboxes
 
 /// The images of clients: what is built, kept and served of them.
@@ -26,5 +28,34 @@ struct HostedImages: Sendable {
     }
 
     /// What is served of them.
-    var routes: [any E2BRoutes] { [SnapshotRoutes(snapshots), TemplateRoutes(templates)] }
+    var routes: [any E2BRoutes] { [SnapshotRoutes(snapshots), TemplateRoutes(templates), VolumeRoutes()] }
+
+    /// Serves templates to the users of this machine, by the routes that clients have.
+    func add(to group: RouterGroup<BasicRequestContext>, prefix: String) {
+        let routes = TemplateRoutes(templates, prefix: prefix)
+        routes.add(to: group)
+        routes.addOpen(to: group)
+    }
+}
+
+/// Tells errors of clients' routes as the API tells its own.
+struct ControlFailureMiddleware<Context: RequestContext>: RouterMiddleware {
+    func handle(
+        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let failure as ControlFailure {
+            let code: BerthError.Code =
+                switch failure.code {
+                case 404: .notFound
+                case 409: .conflict
+                case 413: .tooLarge
+                case 429: .quota
+                case 400..<500: .usage
+                default: .sandbox
+                }
+            throw BerthError(code, failure.message)
+        }
+    }
 }

@@ -25,10 +25,13 @@ extension DeploymentStore {
     /// Attempts kept of one delivery, which can be asked for any number of times; the oldest go first.
     public static let maximumKeptAttempts = 30
 
-    /// What waits for a webhook, earliest first, at most `limit`.
-    public func pendingDeliveries(of webhook: String, limit: Int) throws -> [DeliveryRecord] {
+    /// What waits for a webhook, earliest first, at most `limit`, and nothing of some sandboxes.
+    public func pendingDeliveries(
+        of webhook: String, without sandboxes: [String] = [], limit: Int
+    ) throws -> [DeliveryRecord] {
         try read("read what waits for webhook \(webhook)") {
             try DeliveryRecord.filter(Column("webhook") == webhook && Column("state") == "pending")
+                .filter(!sandboxes.contains(Column("sandbox")))
                 .order(Column("due"), Column("number")).limit(limit).fetchAll($0)
         }
     }

@@ -1,7 +1,7 @@
 import GRDB
 
 extension Migrations {
-    /// Templates, their builds, what builds made on the way, snapshots and volumes.
+    /// Templates, their builds, what builds made on the way, and snapshots.
     static func images(_ database: Database) throws {
         try database.create(table: "imageTemplate") { table in
             table.primaryKey("id", .text)
@@ -63,11 +63,6 @@ extension Migrations {
         try database.create(table: "imageContent") { table in
             table.primaryKey("build", .text)
             table.column("content", .text).notNull()
-        }
-        try database.create(table: "volume") { table in
-            table.primaryKey("id", .text)
-            table.column("name", .text).notNull().unique()
-            table.column("createdAt", .integer).notNull()
         }
     }
 }

@@ -81,7 +81,8 @@ public struct SandboxLookRoutes: E2BRoutes {
         var metadata: [String: String] = [:]
         for part in joined.split(separator: "&") {
             let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard pair.count == 2, let key = PercentEncoding.decode(pair[0]), let value = PercentEncoding.decode(pair[1])
+            guard pair.count == 2, let key = PercentEncoding.decode(pair[0]),
+                let value = PercentEncoding.decode(pair[1])
             else { throw ControlFailure(400, "metadata has to be key=value, joined by &") }
             metadata[key] = value
         }

@@ -12,7 +12,7 @@ public struct SnapshotRoutes: E2BRoutes {
     public init(_ snapshots: Snapshots) { self.snapshots = snapshots }
 
     /// Adds the routes, all of which need the API key.
-    public func add(to router: some RouterMethods) {
+    public func add(to router: RouterGroup<BasicRequestContext>) {
         router.post("sandboxes/:sandboxID/snapshots") { request, context in
             let wanted = try await ImageWire.decode(SnapshotRequest.self, request)
             let taken = try await snapshots.take(try context.sandboxID(), wanted)

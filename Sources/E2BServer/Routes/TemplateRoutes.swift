@@ -18,7 +18,7 @@ public struct TemplateRoutes: E2BRoutes {
     }
 
     /// Adds the routes that need the API key.
-    public func add(to router: some RouterMethods) {
+    public func add(to router: RouterGroup<BasicRequestContext>) {
         addBuilds(to: router)
         addNames(to: router)
         addLists(to: router)
@@ -103,7 +103,7 @@ public struct TemplateRoutes: E2BRoutes {
     }
 
     /// Adds the route of uploads, whose URL is the proof that it is allowed.
-    public func addOpen(to router: some RouterMethods) {
+    public func addOpen(to router: RouterGroup<BasicRequestContext>) {
         router.put("templates/:id/files/:hash") { request, context in
             let id = try ImageWire.part("id", context)
             let hash = try ImageWire.part("hash", context)

@@ -25,7 +25,7 @@ struct DeliveryDecider: Sendable {
         case webhooks([String])
         /// There may be new deliveries.
         case changed
-        /// The earliest deliveries that wait for a webhook, at most `window`.
+        /// The earliest deliveries that wait for a webhook, at most `window`, without the sandboxes that were left out.
         case loaded(String, [DeliveryRecord])
         /// They could not be read.
         case notLoaded(String)
@@ -43,8 +43,8 @@ struct DeliveryDecider: Sendable {
 
     /// What is to be done.
     enum Action: Sendable, Equatable {
-        /// Read what waits for a webhook.
-        case load(String)
+        /// Read what waits for a webhook, without these sandboxes, which have an attempt under way.
+        case load(String, without: [String])
         /// Try a delivery; the number names the attempt from here on.
         case send(DeliveryRecord, UInt64)
         /// Break an attempt off.
@@ -56,14 +56,12 @@ struct DeliveryDecider: Sendable {
     private struct Lane {
         var waiting: [DeliveryRecord] = []
         var active: [UInt64: DeliveryRecord] = [:]
-        /// The store may hold more than was read.
-        var isStale = true
-        /// The store holds more than was read, all of it later.
-        var isCut = false
+        /// The store may hold more that is due.
+        var mayHaveMore = true
         /// Nothing happens before this time, since the store failed.
         var restsUntil: Int64 = .min
 
-        var busySandboxes: Set<String> { Set(active.values.map(\.sandbox)) }
+        var busy: Set<String> { Set(active.values.map(\.sandbox)) }
     }
 
     private var lanes: [String: Lane] = [:]
@@ -71,11 +69,16 @@ struct DeliveryDecider: Sendable {
     private var order: [String] = []
     private var nextAttempt: UInt64 = 0
 
+    /// When lanes were looked at last, in milliseconds since 1970.
+    private var seen: Int64 = .min
+
     /// The time at which to look again, in milliseconds since 1970; nil when only something new can change anything.
-    func wake(after now: Int64) -> Int64? {
+    ///
+    /// It may have come by now: it is the first one after the last look, and not after the question.
+    var wake: Int64? {
         lanes.values.compactMap { lane in
-            if lane.restsUntil > now { return lane.restsUntil }
-            return lane.waiting.lazy.map(\.due).filter { $0 > now }.min()
+            if lane.restsUntil > seen { return lane.restsUntil }
+            return lane.waiting.lazy.map(\.due).filter { $0 > seen }.min()
         }.min()
     }
 
@@ -90,10 +93,10 @@ struct DeliveryDecider: Sendable {
         var actions: [Action] = []
         switch event {
         case .webhooks(let ids): actions = keep(ids)
-        case .changed: for id in order { lanes[id]?.isStale = true }
-        case .loaded(let id, let deliveries): load(id, deliveries)
+        case .changed: for id in order { lanes[id]?.mayHaveMore = true }
+        case .loaded(let id, let deliveries): load(id, deliveries, at: now)
         case .notLoaded(let id):
-            lanes[id]?.isStale = true
+            lanes[id]?.mayHaveMore = true
             lanes[id]?.restsUntil = now + Self.retryDelay
         case .finished(let attempt, let isSuccess):
             guard var delivery = delivery(of: attempt) else { break }
@@ -106,6 +109,7 @@ struct DeliveryDecider: Sendable {
         case .time: break
         }
         for id in order { pump(id, at: now, &actions) }
+        seen = now
         return actions
     }
 
@@ -119,11 +123,12 @@ struct DeliveryDecider: Sendable {
         return actions
     }
 
-    private mutating func load(_ id: String, _ deliveries: [DeliveryRecord]) {
+    private mutating func load(_ id: String, _ deliveries: [DeliveryRecord], at now: Int64) {
         guard var lane = lanes[id] else { return }
         let active = Set(lane.active.values.map(\.number))
         lane.waiting = deliveries.filter { !active.contains($0.number) }
-        lane.isCut = deliveries.count >= Self.window
+        // They come by their time, so what is behind a later one is later too.
+        lane.mayHaveMore = deliveries.count >= Self.window && (deliveries.last?.due ?? now) <= now
         lanes[id] = lane
     }
 
@@ -150,7 +155,7 @@ struct DeliveryDecider: Sendable {
     private mutating func end(_ attempt: UInt64) -> DeliveryRecord? {
         guard let delivery = delivery(of: attempt) else { return nil }
         lanes[delivery.webhook]?.active[attempt] = nil
-        lanes[delivery.webhook]?.isStale = true
+        lanes[delivery.webhook]?.mayHaveMore = true
         return delivery
     }
 
@@ -159,15 +164,13 @@ struct DeliveryDecider: Sendable {
     private mutating func pump(_ id: String, at now: Int64, _ actions: inout [Action]) {
         guard var lane = lanes[id], lane.restsUntil <= now else { return }
         var inUse = shared
-        var busy = lane.busySandboxes
+        var busy = lane.busy
         var rest: [DeliveryRecord] = []
+        func hasPlace() -> Bool {
+            lane.active.isEmpty || lane.active.count < Self.maximumPerWebhook && inUse < Self.maximumShared
+        }
         for delivery in lane.waiting {
-            let hasPlace =
-                lane.active.isEmpty
-                || lane.active.count < Self.maximumPerWebhook && inUse < Self.maximumShared
-            guard hasPlace, delivery.due <= now, !busy.contains(delivery.sandbox) else {
-                // What is behind it in its sandbox's order waits with it.
-                if delivery.due <= now { busy.insert(delivery.sandbox) }
+            guard hasPlace(), delivery.due <= now, !busy.contains(delivery.sandbox) else {
                 rest.append(delivery)
                 continue
             }
@@ -178,12 +181,10 @@ struct DeliveryDecider: Sendable {
             actions.append(.send(delivery, nextAttempt))
         }
         lane.waiting = rest
-        let ready = rest.lazy.filter { $0.due <= now }.count
-        let isShort = lane.isStale && ready < Self.maximumPerWebhook
-        if isShort || lane.isCut && rest.count < Self.maximumPerWebhook {
-            lane.isStale = false
-            lane.isCut = false
-            actions.append(.load(id))
+        // A place that is left after that has nothing to do here.
+        if lane.mayHaveMore, hasPlace() {
+            lane.mayHaveMore = false
+            actions.append(.load(id, without: busy.sorted()))
         }
         lanes[id] = lane
     }

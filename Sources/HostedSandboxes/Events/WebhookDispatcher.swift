@@ -118,7 +118,7 @@ final class WebhookDispatcher: Sendable {
         }
 
         /// When to look again.
-        var wake: Int64? { [decider.wake(after: dispatcher.now()), retryAt].compactMap(\.self).min() }
+        var wake: Int64? { [decider.wake, retryAt].compactMap(\.self).min() }
 
         /// Takes in what has arrived, and does what follows from it.
         mutating func take() {
@@ -175,9 +175,10 @@ final class WebhookDispatcher: Sendable {
             _ written: inout [(attempt: UInt64, outcome: DeliveryOutcome)], _ next: inout [DeliveryDecider.Event]
         ) {
             switch action {
-            case .load(let webhook):
+            case .load(let webhook, let sandboxes):
                 do {
-                    let waiting = try dispatcher.store.pendingDeliveries(of: webhook, limit: DeliveryDecider.window)
+                    let waiting = try dispatcher.store.pendingDeliveries(
+                        of: webhook, without: sandboxes, limit: DeliveryDecider.window)
                     next.append(.loaded(webhook, waiting))
                 } catch {
                     next.append(.notLoaded(webhook))

@@ -38,7 +38,9 @@ extension SandboxHost {
     func killAlone(_ id: String, because reason: String) async throws {
         let record = try visible(id).record
         // An end that was written is carried on by whoever finds it.
-        try write(id, event: .killed, data: record.state == .running ? execution(record) : SandboxEventData()) { $0.state = .ending }
+        try write(id, event: .killed, data: record.state == .running ? execution(record) : SandboxEventData()) {
+            $0.state = .ending
+        }
         wheel.set(id, at: nil)
         note(id, reason)
         await endRun(id)

@@ -56,7 +56,9 @@ extension SandboxHost {
     /// What a sandbox used from second `start` to second `end`.
     ///
     /// - Throws: 404 when there is none.
-    public func measurements(_ id: String, from start: Int64? = nil, to end: Int64? = nil) throws
+    public func measurements(
+        _ id: String, from start: Int64? = nil, to end: Int64? = nil
+    ) throws
         -> [SandboxMeasurement]
     {
         try visible(id).history.between(start, end)

@@ -85,7 +85,8 @@ struct SandboxSetup: Sendable {
     }
 
     private func shell(_ command: String, tag: String) -> ProcessSpecification {
-        ProcessSpecification(tag: tag, command: ["/bin/bash", "-l", "-c", command], workingDirectory: image.workdir ?? "~")
+        ProcessSpecification(
+            tag: tag, command: ["/bin/bash", "-l", "-c", command], workingDirectory: image.workdir ?? "~")
     }
 
     private func start(_ command: String, _ agent: EnvdClient) async throws {

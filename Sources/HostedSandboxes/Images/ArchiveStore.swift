@@ -155,7 +155,8 @@ final class Draft: Sendable {
 
     func publish(as name: String) throws {
         guard rename(path, name) == 0 else { throw Self.failure("the files of the image cannot be stored") }
-        let folder = open(String(name[..<(name.lastIndex(of: "/") ?? name.endIndex)]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let folder = open(
+            String(name[..<(name.lastIndex(of: "/") ?? name.endIndex)]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { return }
         fsync(folder)
         close(folder)

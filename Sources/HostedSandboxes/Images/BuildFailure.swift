@@ -13,7 +13,8 @@ struct BuildFailure: Error, Equatable {
     /// The way out of what a command says, where it is known.
     static func hint(_ output: String, command: String, hasRoot: Bool) -> String? {
         let words = command.split { !($0.isLetter || $0 == "-") }
-        if readOnlySigns.contains(where: output.contains) || words.contains(where: { installers.contains(String($0)) }) {
+        if readOnlySigns.contains(where: output.contains) || words.contains(where: { installers.contains(String($0)) })
+        {
             return "the system of a sandbox is this machine's and read-only: only /home/user, /root and /tmp can be "
                 + "written in a template. Install packages on the machine itself, or into a folder of the home: "
                 + "`python3 -m venv /home/user/env`, `npm install --prefix /home/user/…`"

@@ -36,14 +36,16 @@ struct BuildRun: Sendable {
     /// Builds; the archive of the result is pinned.
     ///
     /// - Throws: `BuildFailure`, and what nobody foresaw.
-    func build(_ recipe: TemplateRecipe, _ record: TemplateBuildRecord) async throws -> (SandboxImage, archive: String?) {
+    func build(_ recipe: TemplateRecipe, _ record: TemplateBuildRecord) async throws -> (SandboxImage, archive: String?)
+    {
         let base = try await base(of: recipe)
         await log.write("[base] FROM \(recipe.template ?? recipe.image ?? "")", step: "base")
         var place = try await begin(recipe, base)
         place.image.processors = record.processors
         place.image.memoryMiB = record.memoryMiB
         for (number, step) in recipe.steps.enumerated().prefix(place.next) {
-            await log.write("CACHED [builder \(number + 1)/\(recipe.steps.count)] \(Self.text(step))", step: "\(number + 1)")
+            await log.write(
+                "CACHED [builder \(number + 1)/\(recipe.steps.count)] \(Self.text(step))", step: "\(number + 1)")
         }
         let needsSandbox = place.next < recipe.steps.count || recipe.startCommand != nil || recipe.readyCommand != nil
         if needsSandbox {
@@ -83,7 +85,8 @@ struct BuildRun: Sendable {
         let name = image.lowercased().split(separator: ":").first.map(String.init) ?? ""
         if ["e2bdev/base", "base", "docker.io/e2bdev/base"].contains(name), !hasRegistry { return "base" }
         throw BuildFailure(
-            message: "the image '\(image)' cannot be used: sandboxes here show this machine's own system, and no image of "
+            message:
+                "the image '\(image)' cannot be used: sandboxes here show this machine's own system, and no image of "
                 + "a registry can be fetched; begin with from_template(\"base\"), or register a folder or recipe with "
                 + "`berth image add`", step: "base")
     }

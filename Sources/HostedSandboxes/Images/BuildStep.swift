@@ -29,13 +29,14 @@ struct BuildStep: Sendable {
             let path = Self.absolute(folder, in: image, held)
             try await run(
                 ["/bin/sh", "-c", "mkdir -p -- \"$1\" && cd -- \"$1\"", "sh", path], as: image.user, in: nil, [:])
-            image.workdir = path
+            image.workdir = Self.kept(path, held)
             return true
         case .run:
             let command = try argument(0, "a command")
             let user = step.arguments.count > 1 && !step.arguments[1].isEmpty ? step.arguments[1] : image.user
             try await run(
-                ["/bin/bash", "-l", "-c", command], as: user, in: image.workdir ?? Self.home(of: user, held),
+                ["/bin/bash", "-l", "-c", command], as: user,
+                in: image.workdir.map { Self.absolute($0, in: image, held) } ?? Self.home(of: user, held),
                 image.environment)
             return true
         case .copy:
@@ -160,13 +161,25 @@ struct BuildStep: Sendable {
     static func absolute(_ path: String, in image: SandboxImage, _ held: HeldSandbox) -> String {
         let home = home(of: image.user, held)
         var full = path
-        if path == "~" || path.hasPrefix("~/") { full = home + path.dropFirst() }
-        if !full.hasPrefix("/") { full = (image.workdir ?? home) + "/" + full }
+        if !full.hasPrefix("/"), full != "~", !full.hasPrefix("~/") { full = (image.workdir ?? home) + "/" + full }
+        if full == "~" || full.hasPrefix("~/") { full = home + full.dropFirst() }
         var names: [Substring] = []
         for name in full.split(separator: "/") where name != "." {
             if name == ".." { _ = names.popLast() } else { names.append(name) }
         }
-        return "/" + names.joined(separator: "/")
+        full = "/" + names.joined(separator: "/")
+        // Where paths are the host's, the home is another one in each sandbox.
+        let usual = "/\(SandboxFiles.home)"
+        if held.sharesHost, full == usual || full.hasPrefix(usual + "/") {
+            full = held.home + full.dropFirst(usual.count)
+        }
+        return full
+    }
+
+    /// A path as an image keeps it.
+    private static func kept(_ path: String, _ held: HeldSandbox) -> String {
+        guard held.sharesHost, path == held.home || path.hasPrefix(held.home + "/") else { return path }
+        return "~" + path.dropFirst(held.home.count)
     }
 
     static func home(of user: String, _ held: HeldSandbox) -> String {
@@ -174,7 +187,8 @@ struct BuildStep: Sendable {
     }
 
     private func argument(_ index: Int, _ what: String) throws -> String {
-        guard step.arguments.count > index, !step.arguments[index].isEmpty, !step.arguments[index].utf8.contains(0) else {
+        guard step.arguments.count > index, !step.arguments[index].isEmpty, !step.arguments[index].utf8.contains(0)
+        else {
             throw failure("\(step.kind.rawValue) takes \(what)")
         }
         return step.arguments[index]

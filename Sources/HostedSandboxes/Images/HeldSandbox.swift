@@ -31,7 +31,8 @@ public struct HeldSandbox: Sendable {
         self.agent = token.map { agent.showing(token: $0) } ?? agent
         hasRoot = sandbox.ownsIdentities
         sharesHost = sandbox.isolation.sharesHost
-        home = String(sandbox.appFolder.prefix(upTo: sandbox.appFolder.lastIndex(of: "/") ?? sandbox.appFolder.endIndex))
+        home = String(
+            sandbox.appFolder.prefix(upTo: sandbox.appFolder.lastIndex(of: "/") ?? sandbox.appFolder.endIndex))
         self.mounts = mounts + image.mounts.map(\.target)
     }
 

@@ -64,7 +64,9 @@ public struct ImageStore: ImageCatalog {
         }
     }
 
-    private func image(of details: DeploymentStore.TemplateDetails, tag: String, _ text: String) async throws
+    private func image(
+        of details: DeploymentStore.TemplateDetails, tag: String, _ text: String
+    ) async throws
         -> SandboxImage
     {
         let build = details.tags.first { $0.tag == tag }?.build

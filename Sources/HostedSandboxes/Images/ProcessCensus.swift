@@ -33,7 +33,9 @@ struct ProcessCensus: Sendable, Equatable {
         var text: [UInt8] = []
         for try await event in process.events {
             if case .stdout(let bytes) = event { text += bytes }
-            guard text.count <= limit else { throw BerthError(.sandbox, "sandbox \(sandbox.id) has too many processes") }
+            guard text.count <= limit else {
+                throw BerthError(.sandbox, "sandbox \(sandbox.id) has too many processes")
+            }
         }
         var members = parse(String(decoding: text, as: UTF8.self))
         guard let own = members.first(where: { $0.pid == process.pid }) else {
@@ -65,7 +67,9 @@ struct ProcessCensus: Sendable, Equatable {
         var theirs = Set(starts)
         var grew = true
         while grew {
-            let more = living.filter { !theirs.contains($0.pid) && (theirs.contains($0.parent) || starts.contains($0.session)) }
+            let more = living.filter {
+                !theirs.contains($0.pid) && (theirs.contains($0.parent) || starts.contains($0.session))
+            }
             grew = !more.isEmpty
             theirs.formUnion(more.map(\.pid))
         }
@@ -80,7 +84,8 @@ struct ProcessCensus: Sendable, Equatable {
                 let pid = Int(line[..<open].trimmingPrefix { $0 == " " }.prefix { $0 != " " })
             else { return nil }
             let fields = line[line.index(after: close)...].split(separator: " ")
-            guard fields.count > 3, let state = fields[0].first, let parent = Int(fields[1]), let session = Int(fields[3])
+            guard fields.count > 3, let state = fields[0].first, let parent = Int(fields[1]),
+                let session = Int(fields[3])
             else { return nil }
             let name = String(line[line.index(after: open)..<close])
             return Member(pid: pid, name: name, state: state, parent: parent, session: session)

@@ -50,10 +50,11 @@ public struct SandboxFiles: Sendable {
     ]
 
     private func packing(_ withVolatile: Bool) -> [String] {
-        var command = ["tar", "--create", "--file=-"] + Self.form + [
-            "--sort=name", "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--anchored",
-            "--no-wildcards", "--warning=no-file-ignored",
-        ]
+        var command =
+            ["tar", "--create", "--file=-"] + Self.form + [
+                "--sort=name", "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--anchored",
+                "--no-wildcards", "--warning=no-file-ignored",
+            ]
         if sandbox.sharesHost {
             // Only names: what a link leads to stays as it is.
             command += ["--transform=flags=rhS;s,^\\.,\(Self.home),", "--directory=\(sandbox.home)"]
@@ -65,7 +66,8 @@ public struct SandboxFiles: Sendable {
     }
 
     private var unpacking: [String] {
-        var command = ["tar", "--extract", "--file=-"] + Self.form + ["--preserve-permissions", "--delay-directory-restore"]
+        var command =
+            ["tar", "--extract", "--file=-"] + Self.form + ["--preserve-permissions", "--delay-directory-restore"]
         if !sandbox.hasRoot { command.append("--no-same-owner") }
         command +=
             sandbox.sharesHost
@@ -106,7 +108,8 @@ public struct SandboxFiles: Sendable {
             let text = String(decoding: errors.prefix(Self.errorLimit), as: UTF8.self)
             let code: BerthError.Code = text.contains("No space left") ? .storageFull : .sandbox
             throw BerthError(
-                code, "the files of sandbox \(sandbox.id) cannot be \(input == nil ? "read" : "written"): "
+                code,
+                "the files of sandbox \(sandbox.id) cannot be \(input == nil ? "read" : "written"): "
                     + (text.isEmpty ? "tar ended with \(status.map { "\($0)" } ?? "nothing")" : text), cause: failure)
         } catch {
             await Self.end(process)

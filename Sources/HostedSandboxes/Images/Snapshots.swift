@@ -25,7 +25,7 @@ public struct Snapshots: Sendable {
     /// Takes a snapshot.
     ///
     /// - Throws: a `ControlFailure`: 400 for a wrong name, 404 for no sandbox, 409 when processes run in it and their
-    ///   memory was asked for, 507 when the disk is full.
+    ///   memory was asked for, 503 when the disk is full.
     public func take(_ sandbox: String, _ request: SnapshotRequest) async throws -> SnapshotInformation {
         let reference = try request.name.map { name throws(ControlFailure) in try ImageReference(name) }
         if let reference, !reference.isOwn || images.builtIn[reference.name] != nil {
@@ -35,7 +35,8 @@ public struct Snapshots: Sendable {
             let taken = try await capture(sandbox, keepsMemory: request.keepsMemory ?? true)
             defer { images.archives.unpin(taken.digest) }
             let record = SnapshotRecord(
-                id: ImageStore.freshID(), name: reference?.name, tag: reference?.effectiveTag ?? ImageReference.defaultTag,
+                id: ImageStore.freshID(), name: reference?.name,
+                tag: reference?.effectiveTag ?? ImageReference.defaultTag,
                 sandbox: sandbox, content: try await images.stored(taken.image, archive: taken.digest).text(),
                 archive: taken.digest, createdAt: images.now())
             if let replaced = try images.store.add(record) { images.release([replaced.archive]) }
@@ -111,7 +112,8 @@ public struct Snapshots: Sendable {
             let census = try await ProcessCensus.take(held)
             guard !keepsMemory || census.users.isEmpty else {
                 throw ControlFailure(
-                    409, "processes run in sandbox \(sandbox), and their memory cannot be kept here: \(census.names); "
+                    409,
+                    "processes run in sandbox \(sandbox), and their memory cannot be kept here: \(census.names); "
                         + "end them, or ask for the files alone (memory: false)", shouldRetry: false)
             }
             let digest = try await Self.still(held, census) {

@@ -41,7 +41,7 @@ struct StartTrial: Sendable {
         return try await agent.start(
             ProcessSpecification(
                 tag: tag, command: ["/bin/bash", "-l", "-c", command], environment: image.environment,
-                workingDirectory: image.workdir ?? BuildStep.home(of: image.user, held)))
+                workingDirectory: BuildStep.absolute(image.workdir ?? "~", in: image, held)))
     }
 
     /// Follows the start command; false once it has ended well.

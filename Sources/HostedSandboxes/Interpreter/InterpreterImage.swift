@@ -31,7 +31,9 @@ public struct InterpreterImage: Sendable {
     ///   - environments: Builds the packages.
     ///   - log: Is told how the building goes, from any thread.
     public init(templates: String, environments: EnvironmentStore, log: @escaping @Sendable (String) -> Void) {
-        folder = "\(templates)/interpreter"
+        // As a mount wants it: absolute, without a slash at its end.
+        folder = URL(filePath: "\(templates)/interpreter", directoryHint: .notDirectory).standardizedFileURL.path(
+            percentEncoded: false)
         self.environments = environments
         self.log = log
     }

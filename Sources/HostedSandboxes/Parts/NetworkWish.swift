@@ -56,7 +56,8 @@ struct NetworkWish: Sendable, Equatable {
                 continue
             }
             let rule = try rule(text)
-            if case .network = rule.target {} else if !deniesAll {
+            if case .network = rule.target {
+            } else if !deniesAll {
                 throw ControlFailure(
                     400,
                     "network.allowOut: '\(rule)' is a domain; when domains are allowed, network.denyOut has to contain "

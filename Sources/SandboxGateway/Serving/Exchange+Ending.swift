@@ -29,11 +29,11 @@ extension Exchange {
     /// Breaks it off, so that the client sees that it is not complete.
     func reset() {
         guard phase != .ended else { return }
-        let sides = tunnelSides
         phase = .ended
-        release()
-        sides?.client.reset()
+        // Before the port's end is told to the client as an end.
+        tunnelSides?.client.reset()
         client?.reset()
+        release()
     }
 
     /// The gateway's grace is over.
@@ -75,16 +75,18 @@ extension Exchange {
         timer?.set(limits.tunnelIdle)
         let sides = TunnelHandler.pair(self)
         do {
-            // A side passes on what its decoder holds, so the other one has to be ready for bytes before.
             try upstream.handOver(to: sides.port)
             try client.handOver(to: sides.client)
-            try Pipelines.removeDecoder(of: HTTPRequestDecoder.self, from: clientChannel)
-            try Pipelines.removeDecoder(of: HTTPResponseDecoder.self, from: portChannel)
+            // The port's first: it looks at what is written too, which is only bytes from here on.
+            let port = try Pipelines.removeDecoder(of: HTTPResponseDecoder.self, from: portChannel)
+            let client = try Pipelines.removeDecoder(of: HTTPRequestDecoder.self, from: clientChannel)
+            port.and(client).assumeIsolated().whenComplete { _ in
+                sides.client.begin()
+                sides.port.begin()
+            }
         } catch {
-            return reset()
+            reset()
         }
-        sides.client.resumeReading()
-        sides.port.resumeReading()
     }
 
     func tunnelProgressed() { progressed() }

@@ -67,7 +67,7 @@ enum Pipelines {
                 keepalive: .init(pingInterval: .minutes(2), ackTimeout: .seconds(20))))
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server, connectionConfiguration: connection, streamConfiguration: stream,
-            streamDelegate: idle.http2StreamDelegate
+            streamDelegate: StreamLedger(idle.http2StreamDelegate)
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
                 try stream.pipeline.syncOperations.addHandlers([
@@ -95,10 +95,10 @@ enum Pipelines {
     /// Takes the decoder out of a connection that becomes a tunnel; what it holds is passed on.
     static func removeDecoder<Decoder: ByteToMessageDecoder>(
         of type: Decoder.Type, from channel: any Channel
-    ) throws {
+    ) throws -> EventLoopFuture<Void> {
         let pipeline = channel.pipeline.syncOperations
         let context = try pipeline.context(handlerType: ByteToMessageHandler<Decoder>.self)
-        _ = pipeline.removeHandler(context: context)
+        return pipeline.removeHandler(context: context)
     }
 
     private static func decoderLimits(_ limits: SandboxGatewayLimits) -> NIOHTTPDecoderLimitConfiguration {

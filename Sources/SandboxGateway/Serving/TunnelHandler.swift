@@ -10,6 +10,8 @@ final class TunnelHandler: ChannelDuplexHandler {
     private var peer: TunnelHandler?
     private var context: ChannelHandlerContext?
     private var wantsRead = false
+    /// Whether bytes pass: not before the decoders are gone.
+    private var hasBegun = false
     private var hasEnded = false
 
     private init(_ exchange: Exchange) { self.exchange = exchange }
@@ -23,10 +25,15 @@ final class TunnelHandler: ChannelDuplexHandler {
         return (client, port)
     }
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    /// Both sides are ready: what the decoders held goes out, and more is read.
+    func begin() {
+        hasBegun = true
+        context?.flush()
         // Whatever read was due before has been asked of a handler that is gone now.
         wantsRead = true
+        resumeReading()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -57,7 +64,7 @@ final class TunnelHandler: ChannelDuplexHandler {
         if peer?.isWritable ?? true { context.read() } else { wantsRead = true }
     }
 
-    func resumeReading() {
+    private func resumeReading() {
         guard wantsRead, peer?.isWritable ?? true, let context else { return }
         wantsRead = false
         context.read()
@@ -80,10 +87,11 @@ final class TunnelHandler: ChannelDuplexHandler {
         guard !hasEnded else { return }
         hasEnded = true
         guard let peer, !peer.hasEnded, let other = peer.context else { return exchange.tunnelEnded() }
+        self.peer = nil
+        guard peer.hasBegun else { return other.close(promise: nil) }
         let channel = NIOLoopBound(other.channel, eventLoop: other.eventLoop)
         other.writeAndFlush(peer.wrapOutboundOut(ByteBuffer())).whenComplete { _ in
             channel.value.close(promise: nil)
         }
-        self.peer = nil
     }
 }

@@ -10,6 +10,7 @@ final class UpstreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private let exchange: Exchange
     private var context: ChannelHandlerContext?
     private var wantsRead = false
+    /// Whether the exchange is told nothing any more.
     private var hasFailed = false
 
     init(_ exchange: Exchange) { self.exchange = exchange }
@@ -32,7 +33,12 @@ final class UpstreamHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func flush() { context?.flush() }
-    func close() { context?.close(promise: nil) }
+
+    /// Ends the connection without telling the exchange.
+    func close() {
+        hasFailed = true
+        context?.close(promise: nil)
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasFailed else { return }

@@ -20,7 +20,7 @@ import Testing
     ) -> (Decider, [Decider.Action]) {
         var decider = Decider()
         #expect(
-            decider.handle(.webhooks(webhooks), at: 0, using: &random) == webhooks.map { .load($0) })
+            decider.handle(.webhooks(webhooks), at: 0, using: &random) == webhooks.map { .load($0, without: []) })
         var actions: [Decider.Action] = []
         for webhook in webhooks {
             let mine = deliveries.filter { $0.webhook == webhook }
@@ -66,18 +66,36 @@ import Testing
             }
             #expect(failed.attempts == attempt)
             #expect(failed.state == (attempt < 3 ? .pending : .dead))
-            #expect(decider.handle(.recorded(token), at: now, using: &random) == [.load("w")])
+            #expect(decider.handle(.recorded(token), at: now, using: &random) == [.load("w", without: [])])
             guard attempt < 3 else { break }
             #expect((now + 10_000...now + 12_000).contains(failed.due))
             #expect(decider.handle(.loaded("w", [failed]), at: now, using: &random) == [])
-            #expect(decider.wake(after: now) == failed.due)
+            #expect(decider.wake == failed.due)
             #expect(decider.handle(.time, at: failed.due - 1, using: &random) == [])
             now = failed.due
             actions = decider.handle(.time, at: now, using: &random)
             #expect(Self.sent(actions) == [1])
         }
         #expect(decider.handle(.loaded("w", []), at: now, using: &random) == [])
-        #expect(decider.wake(after: now) == nil)
+        #expect(decider.wake == nil)
+    }
+
+    @Test func longTailOfOneSandboxIsNoWallForOthers() {
+        var random = Dice(9)
+        let tail = (1...Int64(Decider.window)).map { Self.delivery($0, sandbox: "slow") }
+        var (decider, actions) = Self.decider(["w"], tail, &random)
+        #expect(Self.sent(actions) == [1])
+        #expect(actions.last == .load("w", without: ["slow"]))
+        actions = decider.handle(.loaded("w", [Self.delivery(99, sandbox: "quick")]), at: 1, using: &random)
+        #expect(Self.sent(actions) == [99])
+    }
+
+    @Test func timeThatHasComeSinceTheLastLookIsNotForgotten() {
+        var random = Dice(8)
+        let (decider, actions) = Self.decider(["w"], [Self.delivery(1, due: 5)], &random)
+        #expect(Self.sent(actions) == [])
+        // Whoever asks at 6 or 7 still has to hear of 5.
+        #expect(decider.wake == 5)
     }
 
     @Test func retriesAreSpread() {
@@ -104,7 +122,7 @@ import Testing
         var (decider, actions) = Self.decider(webhooks, busy, &random)
         #expect(Self.sent(actions).count == 59 + Decider.maximumShared)
         actions = decider.handle(.changed, at: 1, using: &random)
-        #expect(actions.contains(.load("w60")))
+        #expect(actions.contains(.load("w60", without: [])))
         actions = decider.handle(.loaded("w60", [Self.delivery(9_999, "w60")]), at: 2, using: &random)
         #expect(Self.sent(actions) == [9_999])
     }
@@ -126,20 +144,20 @@ import Testing
         #expect(Self.sent(actions) == [1, 2])
         _ = decider.handle(.finished(1, isSuccess: true), at: 5, using: &random)
         #expect(decider.handle(.notRecorded(1), at: 5, using: &random) == [])
-        #expect(decider.wake(after: 5) == 5 + Decider.retryDelay)
+        #expect(decider.wake == 5 + Decider.retryDelay)
         #expect(decider.handle(.changed, at: 6, using: &random) == [])
         actions = decider.handle(.time, at: 5 + Decider.retryDelay, using: &random)
-        #expect(actions == [.load("w")], "it is sent again: better twice than never")
+        #expect(actions == [.load("w", without: ["s2"])], "it is sent again: better twice than never")
         #expect(decider.handle(.notLoaded("w"), at: 20_000, using: &random) == [])
-        #expect(decider.wake(after: 20_000) == 30_000)
-        #expect(decider.handle(.time, at: 30_000, using: &random) == [.load("w")])
+        #expect(decider.wake == 30_000)
+        #expect(decider.handle(.time, at: 30_000, using: &random) == [.load("w", without: ["s2"])])
     }
 
     @Test func whatIsUnderWayIsNotSentTwice() {
         var random = Dice(7)
         var (decider, actions) = Self.decider(["w"], [Self.delivery(1)], &random)
         #expect(Self.sent(actions) == [1])
-        #expect(decider.handle(.changed, at: 1, using: &random) == [.load("w")])
+        #expect(decider.handle(.changed, at: 1, using: &random) == [.load("w", without: ["s1"])])
         actions = decider.handle(.loaded("w", [Self.delivery(1), Self.delivery(2)]), at: 1, using: &random)
         #expect(Self.sent(actions) == [2])
     }
@@ -160,13 +178,14 @@ import Testing
                 if let token = underWay.keys.randomElement(using: &random), Bool.random(using: &random) {
                     queue = [.finished(token, isSuccess: Int.random(in: 0..<3, using: &random) == 0)]
                 } else {
-                    now = max(now, decider.wake(after: now) ?? now + 1_000)
+                    now = max(now, decider.wake ?? now + 1_000)
                     queue = [.time]
                 }
             }
             for action in decider.handle(queue.removeFirst(), at: now, using: &random) {
                 switch action {
-                case .load(let webhook): queue.append(.loaded(webhook, world.pending(webhook)))
+                case .load(let webhook, let sandboxes):
+                    queue.append(.loaded(webhook, world.pending(webhook, without: sandboxes)))
                 case .send(let delivery, let token):
                     #expect(delivery.due <= now)
                     #expect(!underWay.values.contains { $0.number == delivery.number }, "sent twice at once")
@@ -209,8 +228,9 @@ private struct Rows {
 
     mutating func write(_ delivery: DeliveryRecord) { rows[delivery.number ?? 0] = delivery }
 
-    func pending(_ webhook: String) -> [DeliveryRecord] {
+    func pending(_ webhook: String, without sandboxes: [String]) -> [DeliveryRecord] {
         let found = rows.values.filter { $0.webhook == webhook && $0.state == .pending }
+            .filter { !sandboxes.contains($0.sandbox) }
             .sorted { ($0.due, $0.number ?? 0) < ($1.due, $1.number ?? 0) }
         return Array(found.prefix(DeliveryDecider.window))
     }

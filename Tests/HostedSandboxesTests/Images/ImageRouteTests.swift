@@ -44,7 +44,9 @@ import Waiting
                 let forks = try await ask(client, "POST", "\(url)/sandboxes/\(sandbox.id)/fork", ["count": 2])
                 #expect(forks.status == 201)
                 #expect(forks.json.array?.compactMap { $0["sandbox"]?["sandboxID"]?.string }.count == 2)
-                for (body, code): (JSONValue, Int) in [(["count": 0], 400), (["count": 101], 400), (["timeout": 0], 400)] {
+                for (body, code): (JSONValue, Int) in [
+                    (["count": 0], 400), (["count": 101], 400), (["timeout": 0], 400),
+                ] {
                     let status = try await ask(client, "POST", "\(url)/sandboxes/\(sandbox.id)/fork", body).status
                     #expect(status == code)
                 }
@@ -55,6 +57,12 @@ import Waiting
                 #expect(again.status == 404)
                 #expect(again.json["code"] == 404)
                 #expect(try await ask(client, "POST", "\(url)/sandboxes/inone/snapshots").status == 404)
+                let volumes = try await ask(client, "GET", "\(url)/volumes")
+                #expect(volumes.status == 501)
+                #expect(volumes.json["message"]?.string?.contains("volumes are not offered") == true)
+                let content = try await ask(client, "PUT", "\(url)/volumecontent/v/file?path=x")
+                #expect(content.status == 501)
+                #expect(content.json["code"] == "not_implemented")
             }
         }
     }
@@ -147,7 +155,9 @@ import Waiting
                 #expect(status == 0, "\(text)")
                 #expect(text.hasSuffix("good\n"), "\(text)")
                 let sandbox = try await bench.sandboxes.create(try await bench.images.image("built:stable"))
-                #expect(try await sandbox.script("cat /home/user/w/out; ls /home/user/w") == "from the contextcode\nd\nout\n")
+                #expect(
+                    try await sandbox.script("cat /home/user/w/out; ls /home/user/w")
+                        == "from the contextcode\nd\nout\n")
             }
         }
     }

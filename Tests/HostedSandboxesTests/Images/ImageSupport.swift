@@ -106,7 +106,9 @@ struct ImageBench: Sendable {
     static let base: ImageStore.BuiltIn = { SandboxImage(template: "base", build: "base", alias: "base") }
 
     /// What is in the folder of archives.
-    func archives() -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: images.archives.folder)) ?? []).sorted() }
+    func archives() -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: images.archives.folder)) ?? []).sorted()
+    }
 
     /// Builds a template and answers its record.
     func build(_ name: String, _ recipe: TemplateRecipe) async throws -> TemplateBuildRecord {

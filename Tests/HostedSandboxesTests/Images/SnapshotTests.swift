@@ -40,8 +40,9 @@ import Testing
             #expect(try await other.script(Self.look) == before)
             // A hole takes no room, neither there nor in the archive.
             #expect(Int(before.split(separator: "\n").last ?? "") ?? 1 << 20 < 1024)
-            let size = try FileManager.default.attributesOfItem(
-                atPath: "\(bench.images.archives.folder)/\(bench.archives()[0])")[.size] as? Int
+            let size =
+                try FileManager.default.attributesOfItem(
+                    atPath: "\(bench.images.archives.folder)/\(bench.archives()[0])")[.size] as? Int
             #expect(size ?? .max < 1 << 20)
             // The snapshot is its own: what happens to the first sandbox later does not reach it.
             try await sandbox.script("rm -rf /home/user/deep")
@@ -71,7 +72,8 @@ import Testing
     func metadataOfFilesSurvives() async throws {
         try await withImages { bench in
             let sandbox = try await bench.sandboxes.create(try await ImageBench.base())
-            let set = "import os; open('/home/user/m','w').close(); os.setxattr('/home/user/m','user.e2b.kind',b'model')"
+            let set =
+                "import os; open('/home/user/m','w').close(); os.setxattr('/home/user/m','user.e2b.kind',b'model')"
             guard (try? await sandbox.script("/usr/bin/python3 -c \"\(set)\"")) != nil else {
                 // The file system of this machine, or its Python, has no attributes to lose.
                 return
@@ -88,7 +90,8 @@ import Testing
         try await withImages(.process) { bench in
             let sandbox = try await bench.sandboxes.create(try await ImageBench.base())
             let home = String(sandbox.appFolder.dropLast("/app".count))
-            try await sandbox.script("cd '\(home)'; mkdir d; echo one > d/f; ln -s ./d/f link; ln d/f hard; chmod 640 d/f")
+            try await sandbox.script(
+                "cd '\(home)'; mkdir d; echo one > d/f; ln -s ./d/f link; ln d/f hard; chmod 640 d/f")
             let taken = try await bench.snapshots.take(sandbox.id, SnapshotRequest())
             let other = try await bench.sandboxes.create(try await bench.images.image(taken.snapshot))
             let there = String(other.appFolder.dropLast("/app".count))
@@ -123,7 +126,8 @@ import Testing
 
             let taken = try await bench.snapshots.take(sandbox.id, SnapshotRequest(name: "live", keepsMemory: false))
             // They went on, and nobody was left stopped.
-            let states = try await sandbox.script("cat /proc/[0-9]*/stat | grep -E '\\((sleep|tail)\\)' | cut -d' ' -f3")
+            let states = try await sandbox.script(
+                "cat /proc/[0-9]*/stat | grep -E '\\((sleep|tail)\\)' | cut -d' ' -f3")
             #expect(states == "S\nS\n")
             let other = try await bench.sandboxes.create(try await bench.images.image(taken.snapshot))
             #expect(try await other.script("cat /home/user/f") == "kept\n")
@@ -160,11 +164,13 @@ import Testing
             #expect(Set(ids).count == 2)
             #expect(
                 results.contains { result in
-                    if case .failure(let failure) = result { failure.code == 507 } else { false }
+                    if case .failure(let failure) = result { failure.code == 503 } else { false }
                 })
             for id in ids {
                 let fork = try await bench.sandboxes.provider.adopt(id)
-                #expect(try await fork.script("cat /home/user/f /dev/shm/f; echo \(id) > /home/user/f") == "shared\nvolatile\n")
+                #expect(
+                    try await fork.script("cat /home/user/f /dev/shm/f; echo \(id) > /home/user/f")
+                        == "shared\nvolatile\n")
             }
             #expect(try await sandbox.script("cat /home/user/f") == "shared\n")
             // A fork keeps no files beside those of its sandboxes.
@@ -190,7 +196,9 @@ import Testing
             #expect(bench.archives().count == 3)
             try await bench.templates.delete("default/s1:default")
             #expect(bench.archives().count == 2)
-            let again = await #expect(throws: ControlFailure.self) { try await bench.templates.delete("default/s1:default") }
+            let again = await #expect(throws: ControlFailure.self) {
+                try await bench.templates.delete("default/s1:default")
+            }
             #expect(again?.code == 404)
             // The same name again takes the place of the first.
             try await sandbox.script("echo new > /home/user/n")
@@ -221,7 +229,7 @@ import Testing
             let failure = await #expect(throws: ControlFailure.self) {
                 try await bench.snapshots.take(sandbox.id, SnapshotRequest(name: "big"))
             }
-            #expect(failure?.code == 507)
+            #expect(failure?.code == 503)
             #expect(bench.archives() == [])
             #expect(try bench.snapshots.list(sandbox: nil, name: nil, limit: 9, after: nil).page.isEmpty)
             // tar was ended with it.

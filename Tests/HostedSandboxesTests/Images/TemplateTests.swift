@@ -18,7 +18,8 @@ import Testing
         let stage = "\(bench.folder)/context-\(UUID().uuidString)"
         for (path, content) in files {
             let url = URL(filePath: "\(stage)/\(path)")
-            try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data(content.utf8).write(to: url)
         }
         let tar = Process()
@@ -36,7 +37,8 @@ import Testing
     @Test(needsImageAgent, needsImageNamespaces)
     func stepsMakeAnImageWithTheirFilesVariablesFolderAndUser() async throws {
         try await withImages { bench in
-            let files = try await upload(["src/a.txt": "A", "src/sub/b.txt": "B", "one.txt": "1", "two.txt": "2"], to: bench)
+            let files = try await upload(
+                ["src/a.txt": "A", "src/sub/b.txt": "B", "one.txt": "1", "two.txt": "2"], to: bench)
             let record = try await bench.build(
                 "Demo",
                 TemplateRecipe(
@@ -107,7 +109,8 @@ import Testing
         try await withImages { bench in
             let cases: [(TemplateRecipe, step: String, words: [String])] = [
                 (
-                    TemplateRecipe(template: "base", steps: [.init(.run, ["echo a"]), .init(.run, ["touch /usr/x"])]), "2",
+                    TemplateRecipe(template: "base", steps: [.init(.run, ["echo a"]), .init(.run, ["touch /usr/x"])]),
+                    "2",
                     ["touch: cannot touch '/usr/x'", "exit code 1", "read-only"]
                 ),
                 (TemplateRecipe(image: "python:3.12"), "base", ["python:3.12", "from_template(\"base\")"]),
@@ -179,7 +182,8 @@ import Testing
                 let failure = await #expect(throws: ControlFailure.self) { try await images.image(name) }
                 #expect(failure?.code == code, "\(name)")
             }
-            #expect(try await templates.tag(TagRequest(target: "my_app:latest", tags: ["stable"])).build == ticket.build)
+            #expect(
+                try await templates.tag(TagRequest(target: "my_app:latest", tags: ["stable"])).build == ticket.build)
             #expect(try await images.image("my_app:stable").build == ticket.build)
             try await templates.untag(TagRequest(target: "my_app", tags: ["latest"]))
             await #expect(throws: ControlFailure.self) { try await images.image("my_app:latest") }

@@ -44,6 +44,14 @@ def request(method: str, path: str, body: Any = None) -> tuple[int, str]:
         connection.close()
 
 
+def introduce(sandbox: Any) -> None:
+    """Gives the SDK the token that it would have from a control plane."""
+    if token := os.environ.get("CHECK_TOKEN"):
+        names = [f"_{kind.__name__}__envd_access_token" for kind in type(sandbox).__mro__]
+        (name,) = [name for name in names if hasattr(sandbox, name)]
+        setattr(sandbox, name, token)
+
+
 class Case(unittest.TestCase):
     """A test with a context of its own, so that tests do not see each other."""
 
@@ -52,10 +60,7 @@ class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.sandbox = Sandbox.create()
-        token = os.environ.get("CHECK_TOKEN")
-        if token:
-            # In debug mode the SDK has none; with a control plane it has the sandbox's.
-            cls.sandbox._envd_access_token = token  # noqa: SLF001
+        introduce(cls.sandbox)
 
     def setUp(self) -> None:
         self.context = self.sandbox.create_code_context()
@@ -157,7 +162,8 @@ class Cells(Case):
         self.assertEqual(self.text("import six_of_mine; six_of_mine.WHOSE"), "6")
 
     def test_our_modules_are_not_the_users(self) -> None:
-        code = "import sys; [name for name in sys.modules if 'berth' in name], [p for p in sys.path if 'berth' in p]"
+        code = "import os, sys; [name for name in sys.modules if name.startswith('berth')], "
+        code += "[place for place in sys.path if os.path.exists(place + '/berth_interpreter')]"
         self.assertEqual(self.text(code), "([], [])")
         self.assertEqual(self.text("import sys; len(sys.argv), __name__"), "(1, '__main__')")
 
@@ -522,7 +528,9 @@ class Charts(Case):
         self.assertEqual([(p.label, p.angle, p.radius) for p in chart.elements], [("a", 90, 1), ("b", 270, 1)])
 
     def test_box(self) -> None:
-        code = "plt.boxplot([[85, 90, 78, 92, 88], [95, 89, 76, 91, 84, 87]], tick_labels=['a', 'b'], patch_artist=True)"
+        code = (
+            "plt.boxplot([[85, 90, 78, 92, 88], [95, 89, 76, 91, 84, 87]], tick_labels=['a', 'b'], patch_artist=True)"
+        )
         chart = self.chart(code)
         self.assertIsInstance(chart, BoxAndWhiskerChart)
         first, second = chart.elements
@@ -564,8 +572,29 @@ class Languages(Case):
         finally:
             self.sandbox.remove_code_context(context)
 
+    def test_kernels_that_are_installed_are_used(self) -> None:
+        # It stands for one of another language: what counts is how it is found and spoken to.
+        place = "os.path.expanduser('~/.local/share/jupyter/kernels/r')"
+        argv = "[sys.executable, '-m', 'ipykernel', '-f', '{connection_file}']"
+        self.text(
+            f"import json, os, shutil, sys\nos.makedirs({place}, exist_ok=True)\n"
+            f"with open({place} + '/kernel.json', 'w') as file:\n"
+            f"    json.dump({{'argv': {argv}, 'language': 'r', 'display_name': 'R', 'env': {{'OWN': '1'}}}}, file)"
+        )
+        try:
+            context = self.sandbox.create_code_context(language="R")
+            try:
+                self.assertEqual(context.language, "r")
+                self.assertEqual(self.sandbox.run_code("import os; os.environ['OWN']", context=context).text, "1")
+                with self.assertRaisesRegex(SandboxException, "400.*not supported for r"):
+                    self.sandbox.run_code("1", context=context, envs={"A": "1"})
+            finally:
+                self.sandbox.remove_code_context(context)
+        finally:
+            self.text(f"shutil.rmtree({place})")
+
     def test_languages_that_are_not_here_say_so(self) -> None:
-        for language in ("cobol", "r", "java"):
+        for language in ("cobol", "javascript", "java"):
             with self.assertRaisesRegex(SandboxException, f"400.*'{language}' is not available.*python, bash"):
                 self.sandbox.run_code("1", language=language)
             with self.assertRaisesRegex(SandboxException, "400.*is not available"):
@@ -608,8 +637,7 @@ class Protocol(Case):
 class Asynchronous(unittest.IsolatedAsyncioTestCase):
     async def test_cells_callbacks_contexts_and_interrupts(self) -> None:
         sandbox = await AsyncSandbox.create()
-        if token := os.environ.get("CHECK_TOKEN"):
-            sandbox._envd_access_token = token  # noqa: SLF001
+        introduce(sandbox)
         contexts = [await sandbox.create_code_context() for _ in range(2)]
         seen: list[str] = []
 

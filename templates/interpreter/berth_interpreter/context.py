@@ -1,13 +1,12 @@
 """Code that shares its state: one kernel, and those who wait for it."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from . import results
 from .kernel import Kernel, KernelEnded, KernelFailed
-from .languages import Language, Refused, check_names
+from .languages import Language, Refused, check_names, exports, loan
 from .outbox import Outbox
 
 QUEUE_LIMIT = 256
@@ -73,8 +72,8 @@ class Context:
         """Queues an execution; it ends its own outbox."""
         if execution.variables:
             check_names(execution.variables)
-            if not self.language.takes_settings:
-                self.language.borrowing(execution.variables)
+            if not self.language.takes_settings and not self.language.takes_exports:
+                raise Refused(f"Variables for one execution are not supported for {self.language.name}")
         if len(self._running) >= QUEUE_LIMIT:
             raise Busy(f"Context {self.id} has {QUEUE_LIMIT} executions waiting already")
         task = asyncio.create_task(self._execute(execution, self._generation))
@@ -142,14 +141,13 @@ class Context:
             if self.language.takes_settings:
                 # Its kernel may have been made before it was known for whom.
                 settings |= {"shared": shared, "cwd": self.cwd}
-            elif shared:
-                with contextlib.suppress(Refused):
-                    await kernel.run(self.language.exports(shared) or "", ignore, silent=True)
+            elif shared and self.language.takes_exports:
+                await kernel.run(exports(shared), ignore, silent=True)
             self._knows_shared = True
         if execution.variables and self.language.takes_settings:
             settings["variables"] = execution.variables
         elif execution.variables:
-            change, restore = self.language.borrowing(execution.variables)
+            change, restore = loan(execution.variables)
             await kernel.run(change, ignore, silent=True)
         try:
             await self._run_interruptibly(kernel, execution, settings)

@@ -46,75 +46,27 @@ class Language:
         """Whether its kernel is ours, and takes variables and a folder along with the code."""
         return self.name == "python"
 
-    def exports(self, variables: dict[str, str]) -> str | None:
-        """Code that sets variables for good; None where the kernel takes settings."""
-        return None if self.takes_settings else self._table().exports(variables)
-
-    def borrowing(self, variables: dict[str, str]) -> tuple[str, str]:
-        """Code that sets variables, and code that brings back what was there before."""
-        return self._table().borrowing(variables)
-
-    def _table(self) -> "Variables":
-        if self.name == "bash":
-            return BashVariables()
-        if self.name in ("javascript", "typescript"):
-            return ScriptVariables()
-        raise Refused(f"Variables for one execution are not supported for {self.name}")
+    @property
+    def takes_exports(self) -> bool:
+        """Whether variables are set by code in it."""
+        return self.name == "bash"
 
 
-class Variables:
-    """How a language's variables of the environment are set."""
-
-    def exports(self, variables: dict[str, str]) -> str:
-        """Code that sets them."""
-        raise NotImplementedError
-
-    def borrowing(self, variables: dict[str, str]) -> tuple[str, str]:
-        """Code that sets them, and code that undoes it."""
-        raise NotImplementedError
+def exports(variables: dict[str, str]) -> str:
+    """Code for a shell that sets variables for good."""
+    return "; ".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
 
-class BashVariables(Variables):
-    """Those of a shell."""
-
-    def exports(self, variables: dict[str, str]) -> str:
-        return "; ".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
-
-    def borrowing(self, variables: dict[str, str]) -> tuple[str, str]:
-        before, after = [], []
-        for name, value in variables.items():
-            kept = f"__berth_{name}"
-            before.append(f'if [ -n "${{{name}+x}}" ]; then {kept}="${name}"; else unset {kept}; fi')
-            before.append(f"export {name}={shlex.quote(value)}")
-            after.append(f'if [ -n "${{{kept}+x}}" ]; then export {name}="${kept}"; else unset {name}; fi')
-            after.append(f"unset {kept}")
-        return "; ".join(before), "; ".join(after)
-
-
-class ScriptVariables(Variables):
-    """Those of JavaScript, in Deno and in Node."""
-
-    SET = "(globalThis.Deno ? Deno.env.set({0}, {1}) : void (process.env[{0}] = {1}));"
-    KEEP = "(globalThis.__berth ??= {{}})[{0}] = globalThis.Deno ? Deno.env.get({0}) : process.env[{0}];"
-    RESTORE = (
-        "if (globalThis.__berth[{0}] === undefined) {{ globalThis.Deno ? Deno.env.delete({0}) : delete "
-        "process.env[{0}]; }} else {{ globalThis.Deno ? Deno.env.set({0}, globalThis.__berth[{0}]) : "
-        "void (process.env[{0}] = globalThis.__berth[{0}]); }}"
-    )
-
-    def exports(self, variables: dict[str, str]) -> str:
-        return "\n".join(self.SET.format(*map(quoted, item)) for item in variables.items())
-
-    def borrowing(self, variables: dict[str, str]) -> tuple[str, str]:
-        names = [quoted(name) for name in variables]
-        before = "\n".join(self.KEEP.format(name) for name in names) + "\n" + self.exports(variables)
-        return before, "\n".join(self.RESTORE.format(name) for name in names)
-
-
-def quoted(text: str) -> str:
-    """The text as a literal of JavaScript."""
-    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-    return '"' + "".join(escapes.get(character, character) for character in text) + '"'
+def loan(variables: dict[str, str]) -> tuple[str, str]:
+    """Code for a shell that sets variables, and code that brings back what was there before."""
+    before, after = [], []
+    for name, value in variables.items():
+        kept = f"__berth_{name}"
+        before.append(f'if [ -n "${{{name}+x}}" ]; then {kept}="${name}"; else unset {kept}; fi')
+        before.append(f"export {name}={shlex.quote(value)}")
+        after.append(f'if [ -n "${{{kept}+x}}" ]; then export {name}="${kept}"; else unset {name}; fi')
+        after.append(f"unset {kept}")
+    return "; ".join(before), "; ".join(after)
 
 
 def check_names(variables: Iterable[str]) -> None:

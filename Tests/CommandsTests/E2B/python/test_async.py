@@ -39,7 +39,11 @@ async def test_watching_streams_events() -> None:
         handle = await sandbox.files.watch_dir("w", on_event=seen.put_nowait)
         await sandbox.files.write("w/x", "y")
         types = [(await asyncio.wait_for(seen.get(), 20)).type for _ in range(3)]
-        assert types == [FilesystemEventType.CREATE, FilesystemEventType.CHMOD, FilesystemEventType.WRITE]
+        assert types == [
+            FilesystemEventType.CREATE,
+            FilesystemEventType.CHMOD,
+            FilesystemEventType.WRITE,
+        ]
         await handle.stop()
     finally:
         await sandbox.kill()

@@ -5,13 +5,28 @@ import time
 
 import pytest
 from conftest import newest
-from e2b import CommandExitException, NotFoundException, PtySize, Sandbox, TimeoutException
-from e2b.exceptions import AuthenticationException, InvalidArgumentException, SandboxException
+from e2b import (
+    CommandExitException,
+    NotFoundException,
+    PtySize,
+    Sandbox,
+    TimeoutException,
+)
+from e2b.exceptions import (
+    AuthenticationException,
+    InvalidArgumentException,
+    SandboxException,
+)
 
 
 def test_output_and_exit_codes(sandbox: Sandbox) -> None:
     done = sandbox.commands.run("echo out; echo err >&2")
-    assert (done.stdout, done.stderr, done.exit_code, done.error) == ("out\n", "err\n", 0, None)
+    assert (done.stdout, done.stderr, done.exit_code, done.error) == (
+        "out\n",
+        "err\n",
+        0,
+        None,
+    )
     with pytest.raises(CommandExitException) as failure:
         sandbox.commands.run("echo gone; exit 3")
     assert failure.value.exit_code == 3 and failure.value.stdout == "gone\n"
@@ -20,7 +35,11 @@ def test_output_and_exit_codes(sandbox: Sandbox) -> None:
 def test_output_is_streamed(sandbox: Sandbox) -> None:
     seen: list[str] = []
     errors: list[str] = []
-    sandbox.commands.run("for n in 1 2 3; do echo $n; echo e$n >&2; done", on_stdout=seen.append, on_stderr=errors.append)
+    sandbox.commands.run(
+        "for n in 1 2 3; do echo $n; echo e$n >&2; done",
+        on_stdout=seen.append,
+        on_stderr=errors.append,
+    )
     assert "".join(seen) == "1\n2\n3\n" and "".join(errors) == "e1\ne2\ne3\n"
 
 

@@ -187,7 +187,12 @@ def test_fifty_sandboxes_at_once() -> None:
         made = list(pool.map(lambda _: Sandbox.create(timeout=120), range(50)))
         try:
             assert len({one.sandbox_id for one in made}) == 50
-            said = list(pool.map(lambda one: one.commands.run("echo $E2B_SANDBOX_ID").stdout.strip(), made))
+            said = list(
+                pool.map(
+                    lambda one: one.commands.run("echo $E2B_SANDBOX_ID").stdout.strip(),
+                    made,
+                )
+            )
             assert said == [one.sandbox_id for one in made]
         finally:
             assert all(pool.map(lambda one: one.kill(), made))

@@ -28,7 +28,9 @@ def test_what_is_written_can_be_read(sandbox: Sandbox) -> None:
 
 def test_many_files_at_once(sandbox: Sandbox) -> None:
     entries = [WriteEntry(path=f"many/{n}.txt", data=f"content {n}") for n in range(20)]
-    written = sandbox.files.write_files(entries) if hasattr(sandbox.files, "write_files") else sandbox.files.write(entries)
+    written = (
+        sandbox.files.write_files(entries) if hasattr(sandbox.files, "write_files") else sandbox.files.write(entries)
+    )
     assert [entry.path for entry in written] == [f"/home/user/many/{n}.txt" for n in range(20)]
     assert sandbox.files.read("many/7.txt") == "content 7"
     assert sorted(entry.name for entry in sandbox.files.list("many")) == sorted(f"{n}.txt" for n in range(20))
@@ -146,7 +148,12 @@ def opened(request: urllib.request.Request) -> object:
     plain = socket.create_connection(("127.0.0.1", parts.port))
     connection.sock = context.wrap_socket(plain, server_hostname=name)
     target = parts.path + ("?" + parts.query if parts.query else "")
-    connection.request(request.get_method(), target, request.data, {**dict(request.header_items()), "Host": host})
+    connection.request(
+        request.get_method(),
+        target,
+        request.data,
+        {**dict(request.header_items()), "Host": host},
+    )
     reply = connection.getresponse()
     if reply.status >= 400:
         raise urllib.error.HTTPError(request.full_url, reply.status, reply.reason, reply.headers, None)
