@@ -105,7 +105,8 @@ struct RolloutRunner: Sendable {
             }
             let isNothing = launcher.snapshot.manifest.network?.isNothing ?? true
             let detail =
-                (place.sandbox.origin ?? place.sandbox.isolation.rawValue) + (place.sandbox.ownsIdentities && place.sandbox.origin == nil ? " with ids of its own" : "")
+                (place.sandbox.origin ?? place.sandbox.isolation.rawValue)
+                + (place.sandbox.ownsIdentities && place.sandbox.origin == nil ? " with ids of its own" : "")
                 + ", \(sandboxID)" + (isNothing ? "" : ", network \(place.sandbox.network)")
             return (
                 place,

@@ -146,6 +146,6 @@ public struct BuiltEnvironment: Sendable, Equatable {
         isInside
             ? []
             : [SandboxSpecification.Mount(source: folder, target: Self.target)]
-            + (interpreterFolder.map { [SandboxSpecification.Mount(source: $0, target: $0)] } ?? [])
+                + (interpreterFolder.map { [SandboxSpecification.Mount(source: $0, target: $0)] } ?? [])
     }
 }

@@ -7,7 +7,9 @@ import Testing
 /// One control plane deploys to another one that acts as E2B: the full circle.
 @Suite struct RemoteCircleTests {
     /// Runs `body` with a control plane that serves E2B's protocol, and the variables that name it.
-    private static func withFarSide(_ body: (_ far: CLI, _ variables: [String: String]) async throws -> Void) async throws {
+    private static func withFarSide(
+        _ body: (_ far: CLI, _ variables: [String: String]) async throws -> Void
+    ) async throws {
         try await CLI.with(.namespaces) { far in
             let server = try await far.serve()
             let port = try #require(try far.endpoint().e2bPort)
@@ -50,7 +52,7 @@ import Testing
                 // Another revision takes its place.
                 try PlainApp(version: 2, more: "provider: e2b").write(near)
                 try await near.succeed("deploy", manifest, environment: variables)
-                #expect(try await near.ask("plain/info").text.contains("2"))
+                #expect(try await near.ask("plain/predict", #"{"input": [1]}"#).text.contains(#""version": 2"#))
 
                 // The next control plane adopts it after a kill -9.
                 let before = try await near.status("plain").sandbox

@@ -46,7 +46,9 @@ import Testing
     }
 
     /// Pairs of notes in one order: theirs is that of a dictionary.
-    private static func sorted(_ value: String) -> String { value.split(separator: "&").sorted().joined(separator: "&") }
+    private static func sorted(_ value: String) -> String {
+        value.split(separator: "&").sorted().joined(separator: "&")
+    }
 
     private static func body(_ recorded: FarSide.Recorded) -> String {
         var bytes = recorded.body

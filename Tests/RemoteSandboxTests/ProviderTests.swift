@@ -10,7 +10,8 @@ import Waiting
 @Suite struct ProviderTests {
     @Test func sandboxIsFoundByItsLabelsAndKilledOnce() async throws {
         try await Nearby.with { near in
-            near.far.add("iforeign", FarSide.Sandbox(metadata: ["berth-owner": "other", "berth-sandbox": "x"], timeout: 1))
+            near.far.add(
+                "iforeign", FarSide.Sandbox(metadata: ["berth-owner": "other", "berth-sandbox": "x"], timeout: 1))
             near.far.add("istranger", FarSide.Sandbox(metadata: [:], timeout: 1))
             let made = try await near.provider.create(Nearby.specification())
             #expect(made.id == "ours1")

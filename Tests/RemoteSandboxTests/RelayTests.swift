@@ -18,7 +18,8 @@ import Testing
     @Test func requestAndAnswerComeThrough() async throws {
         try await Nearby.with { near in
             near.far.set { request, connection in
-                connection.send(ScriptedAnswer(200, headers: [("X-Berth-Revision", "r1")], "\(request.method) \(request.path)"))
+                connection.send(
+                    ScriptedAnswer(200, headers: [("X-Berth-Revision", "r1")], "\(request.method) \(request.path)"))
             }
             let made = try await near.provider.create(Nearby.specification())
             let reply = try await Self.ask(

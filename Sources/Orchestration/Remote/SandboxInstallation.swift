@@ -48,7 +48,9 @@ struct SandboxInstallation: Sendable {
         let process = try await sandbox.start(
             ProcessSpecification(
                 tag: Self.tag,
-                command: ["/bin/sh", "-c", Self.script, "install", Self.folder, Self.lockFile, minor ?? "", "\(packages)"],
+                command: [
+                    "/bin/sh", "-c", Self.script, "install", Self.folder, Self.lockFile, minor ?? "", "\(packages)",
+                ],
                 environment: ["UV_NO_PROGRESS": "1", "NO_COLOR": "1", "PIP_NO_INPUT": "1"], workingDirectory: "/"))
         var lines = LineCutter(limit: Self.outputLimit)
         do {

@@ -55,7 +55,8 @@ extension E2BClient {
     public func sandbox(_ id: String) async throws -> SandboxInformation {
         try await ask(
             Call(
-                method: "GET", path: "/sandboxes/\(URLText.escaped(id))", wish: "look at sandbox \(VisibleText.of(id))"))
+                method: "GET", path: "/sandboxes/\(URLText.escaped(id))", wish: "look at sandbox \(VisibleText.of(id))")
+        )
     }
 
     /// All sandboxes that a filter lets through, page by page, newest first.
@@ -85,7 +86,9 @@ extension E2BClient {
         let wish = "list sandboxes"
         let reply = try await send(Call(method: "GET", path: "/v2/sandboxes", query: query, wish: wish))
         do {
-            let items = try (try JSONValue(parsing: reply.body)).array.map { try $0.map(SandboxInformation.init(json:)) }
+            let items = try (try JSONValue(parsing: reply.body)).array.map {
+                try $0.map(SandboxInformation.init(json:))
+            }
             let next = reply.headers["X-Next-Token"].flatMap { $0.isEmpty ? nil : $0 }
             return (try items ?? { throw ConnectError(.invalidArgument, "no list") }(), next)
         } catch {

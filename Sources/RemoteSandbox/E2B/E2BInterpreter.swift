@@ -34,7 +34,9 @@ extension E2BClient {
         request.certificates = account.certificates
         let reply = try await curl.send(request, limit: Self.cellLimit)
         guard reply.status == 200 else {
-            if let refusal = ProxyRefusal(status: reply.status, body: reply.body) { throw refusal.error(handle.sandbox) }
+            if let refusal = ProxyRefusal(status: reply.status, body: reply.body) {
+                throw refusal.error(handle.sandbox)
+            }
             throw E2BRefusal(reply, hiding: account.key).error("run code in sandbox \(handle.sandbox)")
         }
         return Self.execution(reply.body)

@@ -44,7 +44,8 @@ public final class E2BProvider: SandboxProvider {
             guard let seconds = Int64(text), Self.timeoutRange.contains(seconds) else {
                 let range = Self.timeoutRange
                 throw BerthError(
-                    .usage, "E2B_DEFAULT_TIMEOUT is \(VisibleText.of(text)), but has to be a number of seconds from "
+                    .usage,
+                    "E2B_DEFAULT_TIMEOUT is \(VisibleText.of(text)), but has to be a number of seconds from "
                         + "\(range.lowerBound) to \(range.upperBound)")
             }
             timeout = seconds

@@ -45,7 +45,8 @@ public struct E2BRefusal: Error, Sendable, Equatable, CustomStringConvertible {
         case 429:
             let hint = retryAfter.map { "; it may be tried again in \($0) s" } ?? ""
             return BerthError(
-                .quota, text + hint, suggestion: "end sandboxes that are not needed, or wait and try again", cause: self)
+                .quota, text + hint, suggestion: "end sandboxes that are not needed, or wait and try again", cause: self
+            )
         case 503:
             let wait = retryAfter.map { "in \($0) s" } ?? "in a moment"
             return BerthError(.sandbox, text, suggestion: "E2B is busy: try again \(wait)", cause: self)

@@ -41,7 +41,9 @@ struct SocketTable: Sendable {
         // The state 0A is TCP_LISTEN.
         guard words.count > 9, words[3] == "0A" else { return }
         let local = words[1].split(separator: ":")
-        guard local.count == 2, let port = Int(local[1], radix: 16), let address = Self.address(local[0]) else { return }
+        guard local.count == 2, let port = Int(local[1], radix: 16), let address = Self.address(local[0]) else {
+            return
+        }
         sockets.append((address, port, String(words[9])))
     }
 

@@ -109,7 +109,8 @@ struct PortRelay: Sendable {
     private func answer(
         _ response: HTTPResponse, _ read: [UInt8]?, to head: HTTPRequestHead, _ connection: RelayConnection
     ) async throws {
-        let dropped = RelayFields.dropped(response.headers.all.filter { $0.name.lowercased() == "connection" }.map(\.value))
+        let dropped = RelayFields.dropped(
+            response.headers.all.filter { $0.name.lowercased() == "connection" }.map(\.value))
         var fields = NIOHTTP1.HTTPHeaders(
             response.headers.all.filter { !dropped.contains($0.name.lowercased()) }.map { ($0.name, $0.value) })
         let hasBody = head.method != .HEAD && response.status != 204 && response.status != 304

@@ -22,29 +22,36 @@ extension FarSide {
             return true
         }
         let path = request.path.prefix { $0 != "?" }
+        return last(Self.agent(path, request.method), connection)
+    }
+
+    private static func agent(_ path: Substring, _ method: String) -> ScriptedAnswer {
         switch path {
-        case "/health": return connection.send(ScriptedAnswer(204))
-        case "/files" where request.method == "POST":
-            return connection.send(Self.json(200, [["path": "/x", "name": "x", "type": "file"]]))
-        case "/files": return connection.send(ScriptedAnswer(200, "content"))
+        case "/health": return ScriptedAnswer(204)
+        case "/files" where method == "POST":
+            return json(200, [["path": "/x", "name": "x", "type": "file"]])
+        case "/files": return ScriptedAnswer(200, "content")
         case "/process.Process/Start", "/process.Process/Connect":
-            let frames = Self.frame(0, #"{"event":{"start":{"pid":7}}}"#)
-                + Self.frame(0, #"{"event":{"end":{"exited":true,"status":"exit status 0"}}}"#) + Self.frame(2, "{}")
-            return connection.send(
-                ScriptedAnswer(200, headers: [("Content-Type", "application/connect+json")], bytes: frames))
+            let frames =
+                frame(0, #"{"event":{"start":{"pid":7}}}"#)
+                + frame(0, #"{"event":{"end":{"exited":true,"status":"exit status 0"}}}"#) + frame(2, "{}")
+            return ScriptedAnswer(200, headers: [("Content-Type", "application/connect+json")], bytes: frames)
         case "/process.Process/List":
-            return connection.send(Self.json(200, ["processes": []]))
+            return json(200, ["processes": []])
         case "/metrics":
-            return connection.send(
-                Self.json(200, ["ts": 1_000, "cpu_count": 2, "cpu_used_pct": 50.0, "mem_total": 512, "mem_used": 128,
-                    "mem_cache": 1, "disk_used": 10, "disk_total": 100]))
-        case "/filesystem.Filesystem/ListDir": return connection.send(Self.json(200, ["entries": []]))
+            return json(
+                200,
+                [
+                    "ts": 1_000, "cpu_count": 2, "cpu_used_pct": 50.0, "mem_total": 512, "mem_used": 128,
+                    "mem_cache": 1, "disk_used": 10, "disk_total": 100,
+                ])
+        case "/filesystem.Filesystem/ListDir": return json(200, ["entries": []])
         case "/filesystem.Filesystem/Stat", "/filesystem.Filesystem/MakeDir", "/filesystem.Filesystem/Move":
-            return connection.send(Self.json(200, ["entry": Self.entry]))
+            return json(200, ["entry": entry])
         case "/filesystem.Filesystem/Remove", "/process.Process/SendSignal", "/process.Process/SendInput",
             "/process.Process/CloseStdin":
-            return connection.send(Self.json(200, [:]))
-        default: return connection.send(Self.json(404, ["code": 404, "message": "no such path"]))
+            return json(200, [:])
+        default: return json(404, ["code": 404, "message": "no such path"])
         }
     }
 

@@ -39,7 +39,7 @@ final class FarSide: Sendable {
         var created = 0
         var recorded: [Recorded] = []
         var mark = ""
-        var fault: (call: Call, fault: Fault, times: Int)?
+        var faults: [Call: (fault: Fault, times: Int)] = [:]
         var answers: [ScriptedAnswer] = []
         var pageSize = 100
         var network: [String: JSONValue] = [:]
@@ -74,8 +74,8 @@ final class FarSide: Sendable {
     func network(of id: String) -> JSONValue? { state.withLock { $0.network[id] } }
     /// What the next calls of the control plane are answered instead, in this order.
     func answer(_ answers: [ScriptedAnswer]) { state.withLock { $0.answers = answers } }
-    func set(_ call: Call, _ fault: Fault, times: Int = .max) { state.withLock { $0.fault = (call, fault, times) } }
-    func heal() { state.withLock { $0.fault = nil } }
+    func set(_ call: Call, _ fault: Fault, times: Int = .max) { state.withLock { $0.faults[call] = (fault, times) } }
+    func heal() { state.withLock { $0.faults = [:] } }
     func set(pageSize: Int) { state.withLock { $0.pageSize = pageSize } }
     /// Who answers on the ports of sandboxes; nobody listens while it is nil.
     func set(port: (@Sendable (ScriptedRequest, ScriptedConnection) -> Void)?) { state.withLock { $0.port = port } }
@@ -103,8 +103,8 @@ final class FarSide: Sendable {
         }
         guard let call = Self.call(request) else { return last(other(request, body), connection) }
         let fault = state.withLock { state -> Fault? in
-            guard let fault = state.fault, fault.call == call, fault.times > 0 else { return nil }
-            state.fault?.times -= 1
+            guard let fault = state.faults[call], fault.times > 0 else { return nil }
+            state.faults[call]?.times -= 1
             return fault.fault
         }
         switch fault {
@@ -121,7 +121,7 @@ final class FarSide: Sendable {
     }
 
     /// Answers and ends the connection: on a kept one libcurl would repeat by itself what breaks.
-    private func last(_ answer: ScriptedAnswer, _ connection: ScriptedConnection) -> Bool {
+    func last(_ answer: ScriptedAnswer, _ connection: ScriptedConnection) -> Bool {
         var answer = answer
         answer.headers.append(("Connection", "close"))
         connection.send(answer)

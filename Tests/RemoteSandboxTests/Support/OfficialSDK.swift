@@ -6,7 +6,8 @@ import Testing
 enum OfficialSDK {
     /// Made anew for each run, so that the newest release is meant.
     private static let folder = FileManager.default.temporaryDirectory.appending(
-        path: "berth-test-e2b-sdk-\(getpid())").path(percentEncoded: false)
+        path: "berth-test-e2b-sdk-\(getpid())"
+    ).path(percentEncoded: false)
 
     /// Where the SDK is, or why it cannot be had here.
     private static let environment: Result<String, Obstacle> = {
