@@ -10,9 +10,9 @@ import Testing
 
 /// The code interpreter, asked by the official SDK.
 @Suite(.realPackages) struct InterpreterTests {
-    /// The newest, and the first whose client is as it is today.
-    static let newest = "2.11.5"
-    static let older = "2.9.1"
+    /// The newest, and an older one with the `e2b` of its time.
+    static let newest = (interpreter: "2.11.5", base: "2.63.0")
+    static let older = (interpreter: "2.9.1", base: "2.46.0")
 
     /// The server as a plain process on a free port, ended afterwards.
     private func withServer(_ body: (_ port: Int) async throws -> Void) async throws {

@@ -86,15 +86,19 @@ func withImage(_ body: (SandboxImage) async throws -> Void) async throws {
     await store.close()
 }
 
-/// The interpreter of a virtual environment with one version of the official SDK.
-func sdk(_ version: String) async throws -> String {
+/// The interpreter of a virtual environment with one version of the official SDK, and with a version of `e2b` that it goes
+/// together with.
+func sdk(_ version: String, with base: String) async throws -> String {
     let uv = try #require(Machine.uv)
-    let folder = "\(Machine.workshop)/sdk-\(version)"
+    let folder = "\(Machine.workshop)/sdk-\(version)-\(base)"
     let python = "\(folder)/bin/python"
     if access("\(folder)/complete", F_OK) == 0 { return python }
     for arguments in [
         ["venv", "--quiet", "--no-config", "--clear", folder],
-        ["pip", "install", "--quiet", "--no-config", "--python", python, "e2b-code-interpreter==\(version)"],
+        [
+            "pip", "install", "--quiet", "--no-config", "--python", python, "e2b-code-interpreter==\(version)",
+            "e2b==\(base)",
+        ],
     ] {
         let (code, output) = try await run(uv.executable, arguments + ["--cache-dir", uv.cache])
         try #require(code == 0, "\(output)")
@@ -129,9 +133,9 @@ func run(
 
 /// Runs the checks of one SDK against a server on a port of the loopback; only those named, if any are.
 func check(
-    port: Int, sdk version: String, environment: [String: String] = [:], _ names: String...
+    port: Int, sdk version: (interpreter: String, base: String), environment: [String: String] = [:], _ names: String...
 ) async throws {
-    let python = try await sdk(version)
+    let python = try await sdk(version.interpreter, with: version.base)
     let variables = [
         "E2B_DEBUG": "true", "E2B_API_KEY": "e2b_" + String(repeating: "0", count: 40),
         "E2B_SANDBOX_URL": "http://127.0.0.1:\(port)",
