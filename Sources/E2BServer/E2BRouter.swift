@@ -8,13 +8,13 @@ import Hummingbird
 public protocol E2BRoutes: Sendable {
     /// Adds the routes to the router's root, version and all: `v2/sandboxes`.
     func add(to group: RouterGroup<BasicRequestContext>)
-    /// Adds the routes that ask for another proof than the API key.
-    func addOpen(to group: RouterGroup<BasicRequestContext>)
+    /// Whether a request goes to one of the routes that ask for another proof than the API key.
+    func isOpen(_ request: Request) -> Bool
 }
 
 extension E2BRoutes {
-    /// None.
-    public func addOpen(to group: RouterGroup<BasicRequestContext>) {}
+    /// None does.
+    public func isOpen(_ request: Request) -> Bool { false }
 }
 
 /// All routes of the control plane, behind the API key.
@@ -25,12 +25,10 @@ public enum E2BRouter {
     public static func make(key: String, _ routes: [any E2BRoutes]) -> Router<BasicRequestContext> {
         let router = Router(context: BasicRequestContext.self)
         router.addMiddleware { FailureMiddleware() }
-        let root = router.group().add(middleware: KeyMiddleware(key: key))
+        router.addMiddleware { KeyMiddleware(key: key) { request in routes.contains { $0.isOpen(request) } } }
+        let root = router.group()
         root.get("health") { _, _ in Response(status: .ok) }
-        for group in routes {
-            group.add(to: root)
-            group.addOpen(to: router.group())
-        }
+        for group in routes { group.add(to: root) }
         return router
     }
 }
@@ -63,11 +61,13 @@ struct FailureMiddleware<Context: RequestContext>: RouterMiddleware {
 struct KeyMiddleware<Context: RequestContext>: RouterMiddleware {
     private static var scheme: String { "Bearer " }
     let key: String
+    let isOpen: @Sendable (Request) -> Bool
 
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         if request.method == .get, request.uri.path == "/health" { return try await next(request, context) }
+        if isOpen(request) { return try await next(request, context) }
         let bearer = request.headers[.authorization].flatMap { value in
             value.hasPrefix(Self.scheme) ? String(value.dropFirst(Self.scheme.count)) : nil
         }

@@ -32,9 +32,7 @@ struct HostedImages: Sendable {
 
     /// Serves templates to the users of this machine, by the routes that clients have.
     func add(to group: RouterGroup<BasicRequestContext>, prefix: String) {
-        let routes = TemplateRoutes(templates, prefix: prefix)
-        routes.add(to: group)
-        routes.addOpen(to: group)
+        TemplateRoutes(templates, prefix: prefix).add(to: group)
     }
 }
 

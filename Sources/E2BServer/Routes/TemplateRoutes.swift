@@ -17,8 +17,9 @@ public struct TemplateRoutes: E2BRoutes {
         self.prefix = prefix
     }
 
-    /// Adds the routes that need the API key.
+    /// Adds the routes.
     public func add(to router: RouterGroup<BasicRequestContext>) {
+        addUploads(to: router)
         addBuilds(to: router)
         addNames(to: router)
         addLists(to: router)
@@ -102,8 +103,13 @@ public struct TemplateRoutes: E2BRoutes {
         }
     }
 
-    /// Adds the route of uploads, whose URL is the proof that it is allowed.
-    public func addOpen(to router: RouterGroup<BasicRequestContext>) {
+    /// Uploads are: their URL is the proof that they are allowed.
+    public func isOpen(_ request: Request) -> Bool {
+        let parts = request.uri.path.split(separator: "/")
+        return request.method == .put && parts.count == 4 && parts[0] == "templates" && parts[2] == "files"
+    }
+
+    private func addUploads(to router: RouterGroup<BasicRequestContext>) {
         router.put("templates/:id/files/:hash") { request, context in
             let id = try ImageWire.part("id", context)
             let hash = try ImageWire.part("hash", context)

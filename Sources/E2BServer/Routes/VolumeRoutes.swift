@@ -16,16 +16,16 @@ public struct VolumeRoutes: E2BRoutes {
     /// Creates the routes.
     public init() {}
 
-    /// Adds the routes that need the API key.
+    /// Contents are: they ask for the volume's token.
+    public func isOpen(_ request: Request) -> Bool { request.uri.path.hasPrefix("/volumecontent/") }
+
+    /// Adds the routes.
     public func add(to router: RouterGroup<BasicRequestContext>) {
         router.get("volumes") { _, _ -> Response in throw Self.refusal }
         router.post("volumes") { _, _ -> Response in throw Self.refusal }
         router.get("volumes/:id") { _, _ -> Response in throw Self.refusal }
         router.delete("volumes/:id") { _, _ -> Response in throw Self.refusal }
-    }
-
-    /// Adds the routes of contents, whose clients expect a code in words.
-    public func addOpen(to router: RouterGroup<BasicRequestContext>) {
+        // Clients of contents expect a code in words.
         for method: HTTPRequest.Method in [.get, .post, .put, .patch, .delete] {
             router.on("volumecontent/:id/**", method: method) { _, _ in
                 ImageWire.answer(

@@ -23,7 +23,7 @@ extension ControlFailure {
         case .quota: ControlFailure(429, message, shouldRetry: false)
         case .unauthorized: ControlFailure(401, message)
         case .storageFull:
-            ControlFailure(507, message, kind: "sandbox_capacity_unavailable", shouldRetry: false)
+            ControlFailure(503, message, kind: "sandbox_capacity_unavailable", shouldRetry: false)
         case .timeout: ControlFailure(503, message, kind: "sandbox_placement_timeout", shouldRetry: false)
         case .unreachable: ControlFailure(503, message, shouldRetry: false)
         case .sandbox: ControlFailure(500, message, kind: "sandbox_create_failed")
