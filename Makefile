@@ -3,7 +3,7 @@ SWIFT_RELEASE := -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=
 SWIFT_SOURCES := Sources Tests Benchmarks/Engine Package.swift
 export PATH := $(CURDIR)/.build-tools/bin:$(PATH)
 
-.PHONY: help setup build release test check format bench-deploy bench-engine clean
+.PHONY: help setup build release test check format bench-deploy bench-engine bench-e2b clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,10 @@ bench-engine: release ## Measure standbys and sandboxes against starting by hand
 	@scripts/setup --bench
 	swift build $(SWIFT_RELEASE) --product engine-bench
 	python3 Benchmarks/deploy.py --berth .build/release/berth --only fghi --rounds 20
+
+bench-e2b: release ## Measure the E2B server as the official SDK and curl see it
+	@scripts/setup --bench
+	python3 Benchmarks/deploy.py --berth .build/release/berth --only j
 
 clean: ## Remove what was built
 	[ ! -d .build ] || chmod -R u+w .build
