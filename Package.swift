@@ -89,12 +89,12 @@ let package = Package(
 
         // Runtime
         library("HealthProbing", ["CurlClient", "DeploymentCore", "Sandboxes"]),
-        library("Gateway", ["DeploymentCore"] + nio),
+        library("Gateway", ["DeploymentCore", "Waiting"] + nio),
         library("Egress", ["CPlatform", "DeploymentCore", "Sandboxes"] + nio),
         library(
             "SandboxGateway",
             [
-                "DeploymentCore", "E2BProtocol", "Sandboxes", http1,
+                "DeploymentCore", "E2BProtocol", "Sandboxes", "Waiting", http1,
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

@@ -1,4 +1,5 @@
 import NIOCore
+import Waiting
 
 /// One client connection: reads requests strictly, one at a time, and gives each to an app connection.
 ///

@@ -2,6 +2,7 @@ import DeploymentCore
 import Foundation
 import NIOCore
 import NIOPosix
+import Waiting
 
 /// The way in: passes `/<name>/predict`, `/<name>/health` and `/<name>/info` on to the current revision of a deployment.
 ///

@@ -2,6 +2,7 @@ import DeploymentCore
 import Glibc
 import NIOCore
 import NIOPosix
+import Waiting
 
 /// What the connections of one event loop share. Touched on that loop only, hence unchecked.
 final class LoopState: @unchecked Sendable {

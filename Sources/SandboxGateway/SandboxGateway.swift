@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL
+import Waiting
 
 /// The front door of hosted sandboxes: takes every request of a client and brings it to the port of a sandbox, or to
 /// the control plane.

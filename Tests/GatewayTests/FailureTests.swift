@@ -1,3 +1,4 @@
+import BerthTestSupport
 import DeploymentCore
 import Glibc
 import Testing
@@ -94,8 +95,8 @@ import Testing
     }
 
     @Test func bytesOnAnUnusedConnectionPoisonIt() async throws {
-        let isAnswered = Signal()
-        let isClosed = Signal()
+        let isAnswered = Latch()
+        let isClosed = Latch()
         let script: ScriptedApp.Script = { wire, connection in
             while try wire.readMessage(isRequest: true) != nil {
                 try wire.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\(connection)")
@@ -120,7 +121,7 @@ import Testing
     }
 
     @Test func aSlowAppIsATimeout() async throws {
-        let isDone = Signal()
+        let isDone = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             _ = try wire.readMessage(isRequest: true)
             #expect(wire.isAtEnd())
@@ -137,8 +138,8 @@ import Testing
     }
 
     @Test func aClientThatLeavesCancelsTheApp() async throws {
-        let hasRequest = Signal()
-        let isCancelled = Signal()
+        let hasRequest = Latch()
+        let isCancelled = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             _ = try wire.readMessage(isRequest: true)
             hasRequest.set()

@@ -1,3 +1,4 @@
+import BerthTestSupport
 import DeploymentCore
 import Testing
 

@@ -1,3 +1,4 @@
+import BerthTestSupport
 import DeploymentCore
 import Foundation
 import Testing
@@ -79,7 +80,7 @@ import Testing
         var limits = GatewayLimits.quick
         limits.connectDeadline = .milliseconds(20)
         try await withGateway(limits: limits) { gateway, port, app in
-            let isLate = Signal()
+            let isLate = Latch()
             var patient = app.upstream(timeout: .milliseconds(20))
             let connect = patient.connect
             patient.connectDeadline = .seconds(20)
@@ -105,8 +106,8 @@ import Testing
     }
 
     @Test func drainTellsWhetherSomethingRuns() async throws {
-        let mayAnswer = Signal()
-        let hasRequest = Signal()
+        let mayAnswer = Latch()
+        let hasRequest = Latch()
         try await withGateway({ wire, _ in
             _ = try wire.readMessage(isRequest: true)
             hasRequest.set()

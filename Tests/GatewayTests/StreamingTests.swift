@@ -1,3 +1,4 @@
+import BerthTestSupport
 import Glibc
 import Testing
 
@@ -11,7 +12,7 @@ import Testing
     private static let run = [UInt8](repeating: 120, count: 64 * 1024)
 
     @Test func aLargeUploadWaitsForTheApp() async throws {
-        let isStuck = Signal()
+        let isStuck = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             while let head = try wire.read(through: "\r\n\r\n") {
                 if head.contains("Content-Length: 2\r\n") {
@@ -46,7 +47,7 @@ import Testing
     }
 
     @Test func aLargeDownloadWaitsForTheClient() async throws {
-        let isStuck = Signal()
+        let isStuck = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             while let request = try wire.readMessage(isRequest: true) {
                 guard request.text == "large" else {
@@ -82,7 +83,7 @@ import Testing
     @Test func aReaderThatNeverReadsIsCutOff() async throws {
         var limits = GatewayLimits.quick
         limits.bodyIdle = .milliseconds(50)
-        let isCut = Signal()
+        let isCut = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             _ = try wire.readMessage(isRequest: true)
             try wire.send("HTTP/1.1 200 OK\r\nContent-Length: \(Self.large)\r\n\r\n")
@@ -103,7 +104,7 @@ import Testing
     }
 
     @Test func eventsArriveAsTheyAreSent() async throws {
-        let received = (0..<3).map { _ in Signal() }
+        let received = (0..<3).map { _ in Latch() }
         let script: ScriptedApp.Script = { wire, _ in
             _ = try wire.readMessage(isRequest: true)
             try wire.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -1,3 +1,4 @@
+import BerthTestSupport
 import DeploymentCore
 import Glibc
 import Testing
@@ -56,8 +57,8 @@ import Testing
     }
 
     @Test func aDrainWaitsForWhatRuns() async throws {
-        let hasRequest = Signal()
-        let mayAnswer = Signal()
+        let hasRequest = Latch()
+        let mayAnswer = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             _ = try wire.readMessage(isRequest: true)
             hasRequest.set()
@@ -117,8 +118,8 @@ import Testing
     }
 
     @Test func aRequestOnAStaleConnectionGoesToTheNewUpstream() async throws {
-        let hasSecond = Signal()
-        let mayEnd = Signal()
+        let hasSecond = Latch()
+        let mayEnd = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             _ = try wire.readMessage(isRequest: true)
             try wire.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold")
@@ -143,8 +144,8 @@ import Testing
     }
 
     @Test func stoppingLetsTheLastAnswerOut() async throws {
-        let hasRequest = Signal()
-        let mayAnswer = Signal()
+        let hasRequest = Latch()
+        let mayAnswer = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             _ = try wire.readMessage(isRequest: true)
             hasRequest.set()
@@ -172,7 +173,7 @@ import Testing
     }
 
     @Test func stoppingEndsWhatIsLeft() async throws {
-        let hasRequest = Signal()
+        let hasRequest = Latch()
         let script: ScriptedApp.Script = { wire, _ in
             _ = try wire.readMessage(isRequest: true)
             hasRequest.set()

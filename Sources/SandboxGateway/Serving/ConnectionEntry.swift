@@ -1,4 +1,5 @@
 import NIOCore
+import Waiting
 
 /// Counts a client's connection in and out, and ends it when TLS is not agreed on in time.
 final class ConnectionEntry: ChannelInboundHandler {

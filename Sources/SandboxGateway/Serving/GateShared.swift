@@ -1,4 +1,5 @@
 import DeploymentCore
+import Waiting
 
 /// What all event loops share.
 final class GateShared: Sendable {

@@ -1,7 +1,7 @@
 import DeploymentCore
 
-/// Counts client connections, in all and by address.
-final class ConnectionCount: Sendable {
+/// Counts client connections, in all and by address, and waits until there is none.
+public final class ConnectionCount: Sendable {
     private struct State {
         var total = 0
         var byAddress: [String: Int] = [:]
@@ -12,13 +12,14 @@ final class ConnectionCount: Sendable {
     private let limit: Int
     private let limitPerAddress: Int
 
-    init(limit: Int, perAddress: Int) {
+    /// Creates a count; addresses of this machine are limited only together.
+    public init(limit: Int, perAddress: Int) {
         self.limit = limit
         limitPerAddress = perAddress
     }
 
     /// Counts one in; false when it is one too many, and yet it has to be counted out.
-    func enter(_ address: String) -> Bool {
+    public func enter(_ address: String) -> Bool {
         state.withLock { state in
             state.total += 1
             guard !Self.isLoopback(address) else { return state.total <= limit }
@@ -29,7 +30,7 @@ final class ConnectionCount: Sendable {
     }
 
     /// Counts one out.
-    func leave(_ address: String) {
+    public func leave(_ address: String) {
         let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
             state.total -= 1
             if !Self.isLoopback(address) {
@@ -44,10 +45,10 @@ final class ConnectionCount: Sendable {
     }
 
     /// The connections there are.
-    var total: Int { state.withLock { $0.total } }
+    public var total: Int { state.withLock { $0.total } }
 
     /// Returns when there is none.
-    func empty() async {
+    public func empty() async {
         await withCheckedContinuation { continuation in
             let isEmpty = state.withLock { state in
                 if state.total == 0 { return true }

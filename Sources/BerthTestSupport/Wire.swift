@@ -2,17 +2,20 @@ import Foundation
 import Glibc
 
 /// What went wrong on a test's socket.
-struct WireError: Error, Equatable { let what: String }
+public struct WireError: Error, Equatable {
+    /// The words.
+    public let what: String
+}
 
 /// A message as it came over the wire.
-struct Message: Sendable {
-    var head: String
-    var body: [UInt8]
-    var status: Int { Int(head.dropFirst(9).prefix(3)) ?? 0 }
-    var text: String { String(decoding: body, as: UTF8.self) }
+public struct Message: Sendable {
+    public var head: String
+    public var body: [UInt8]
+    public var status: Int { Int(head.dropFirst(9).prefix(3)) ?? 0 }
+    public var text: String { String(decoding: body, as: UTF8.self) }
 
     /// The value of the first field `name`.
-    func field(_ name: String) -> String? {
+    public func field(_ name: String) -> String? {
         for line in head.components(separatedBy: "\r\n").dropFirst() {
             let parts = line.split(separator: ":", maxSplits: 1)
             if parts.count == 2, parts[0].lowercased() == name.lowercased() {
@@ -24,31 +27,31 @@ struct Message: Sendable {
 }
 
 /// A blocking socket with a buffer, for scripts of clients and apps. Every wait ends after 20 s.
-final class Wire: @unchecked Sendable {
-    static let waitLimit = 20
-    let socket: Int32
+public final class Wire: @unchecked Sendable {
+    public static let waitLimit = 20
+    public let socket: Int32
     private var buffer: [UInt8] = []
     private var isOpen = true
 
-    init(adopting socket: Int32) {
+    public init(adopting socket: Int32) {
         self.socket = socket
         var limit = timeval(tv_sec: Self.waitLimit, tv_usec: 0)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
-    convenience init(port: Int, receiveBuffer: Int32? = nil) throws {
+    public convenience init(port: Int, receiveBuffer: Int32? = nil) throws {
         self.init(adopting: try Self.connect(port: port, receiveBuffer: receiveBuffer))
     }
 
     deinit { close() }
 
-    func close() {
+    public func close() {
         if isOpen { Glibc.close(socket) }
         isOpen = false
     }
 
-    static func connect(port: Int, receiveBuffer: Int32? = nil) throws -> Int32 {
+    public static func connect(port: Int, receiveBuffer: Int32? = nil) throws -> Int32 {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         if var size = receiveBuffer {
             setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
@@ -61,7 +64,7 @@ final class Wire: @unchecked Sendable {
         return socket
     }
 
-    static func connect(path: String) throws -> Int32 {
+    public static func connect(path: String) throws -> Int32 {
         let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -79,7 +82,7 @@ final class Wire: @unchecked Sendable {
     }
 
     /// Two connected sockets: one for a test, one to be given out as a port.
-    static func pair() throws -> (near: Wire, far: Int32) {
+    public static func pair() throws -> (near: Wire, far: Int32) {
         var sockets: [Int32] = [0, 0]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &sockets) == 0 else {
             throw WireError(what: "socketpair: \(errno)")
@@ -87,7 +90,7 @@ final class Wire: @unchecked Sendable {
         return (Wire(adopting: sockets[0]), sockets[1])
     }
 
-    static func withAddress<Result>(
+    public static func withAddress<Result>(
         port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result {
         var address = sockaddr_in()
@@ -99,9 +102,9 @@ final class Wire: @unchecked Sendable {
         }
     }
 
-    func send(_ text: String) throws { try send(Array(text.utf8)) }
+    public func send(_ text: String) throws { try send(Array(text.utf8)) }
 
-    func send(_ bytes: [UInt8]) throws {
+    public func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -113,7 +116,7 @@ final class Wire: @unchecked Sendable {
     }
 
     /// Sends `bytes` over and over until the other side has taken nothing for 1 s, or `limit` is reached; how many.
-    func sendUntilStuck(_ bytes: [UInt8], limit: Int) throws -> Int {
+    public func sendUntilStuck(_ bytes: [UInt8], limit: Int) throws -> Int {
         var sent = 0
         while sent < limit {
             var waiting = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
@@ -130,7 +133,7 @@ final class Wire: @unchecked Sendable {
     }
 
     /// Reads and drops `count` bytes.
-    func skip(_ count: Int) throws {
+    public func skip(_ count: Int) throws {
         var left = count
         while left > 0 {
             if buffer.isEmpty, try !fill() { throw WireError(what: "ended \(left) bytes early") }
@@ -150,7 +153,7 @@ final class Wire: @unchecked Sendable {
     }
 
     /// The bytes up to and with `end`; nil when the connection ends before the first of them.
-    func read(through end: String) throws -> String? {
+    public func read(through end: String) throws -> String? {
         let pattern = Array(end.utf8)
         while true {
             if let range = buffer.firstRange(of: pattern) {
@@ -165,7 +168,7 @@ final class Wire: @unchecked Sendable {
         }
     }
 
-    func read(exactly count: Int) throws -> [UInt8] {
+    public func read(exactly count: Int) throws -> [UInt8] {
         while buffer.count < count {
             guard try fill() else { throw WireError(what: "ended after \(buffer.count) of \(count) bytes") }
         }
@@ -174,20 +177,20 @@ final class Wire: @unchecked Sendable {
     }
 
     /// Everything up to the end of the connection.
-    func readToEnd() throws -> [UInt8] {
+    public func readToEnd() throws -> [UInt8] {
         while try fill() {}
         defer { buffer = [] }
         return buffer
     }
 
     /// Whether the other side has ended or reset the connection, having sent nothing more.
-    func isAtEnd() -> Bool {
+    public func isAtEnd() -> Bool {
         guard buffer.isEmpty else { return false }
         return (try? fill()) != true
     }
 
     /// A message with its body by length or chunks (which stay as they are); nil when the connection ends before it.
-    func readMessage(hasBody: Bool = true, isRequest: Bool = false) throws -> Message? {
+    public func readMessage(hasBody: Bool = true, isRequest: Bool = false) throws -> Message? {
         guard let head = try read(through: "\r\n\r\n") else { return nil }
         var message = Message(head: head, body: [])
         let cannotHaveBody = !isRequest && (message.status < 200 || message.status == 204 || message.status == 304)
@@ -208,7 +211,7 @@ final class Wire: @unchecked Sendable {
     }
 
     /// Sends a request and reads its answer.
-    func exchange(_ request: String, hasBody: Bool = true) throws -> Message {
+    public func exchange(_ request: String, hasBody: Bool = true) throws -> Message {
         try send(request)
         guard let answer = try readMessage(hasBody: hasBody) else { throw WireError(what: "no answer") }
         return answer
@@ -216,18 +219,20 @@ final class Wire: @unchecked Sendable {
 }
 
 /// Runs blocking `body` on a thread of its own: the pool of tasks is small, and the gateway needs it.
-func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+public func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
     try await withCheckedThrowingContinuation { continuation in
         Thread { continuation.resume(with: Swift.Result { try body() }) }.start()
     }
 }
 
 /// Something that happens once; threads wait for it.
-final class Signal: @unchecked Sendable {
+public final class Latch: @unchecked Sendable {
     private let condition = NSCondition()
     private var isSet = false
 
-    func set() {
+    public init() {}
+
+    public func set() {
         condition.withLock {
             isSet = true
             condition.broadcast()
@@ -236,7 +241,7 @@ final class Signal: @unchecked Sendable {
 
     /// False when it has not happened within 20 s.
     @discardableResult
-    func wait() -> Bool {
+    public func wait() -> Bool {
         condition.withLock {
             let limit = Date().addingTimeInterval(Double(Wire.waitLimit))
             while !isSet { if !condition.wait(until: limit) { return isSet } }
