@@ -113,19 +113,7 @@ public struct ControlPlane: Sendable {
         }
     }
 
-    /// Resumes what an earlier control plane paused: only what answers can be adopted.
-    private static func wakeSandboxes(of provider: any SandboxProvider) async {
-        do {
-            for record in try await provider.list()
-            where record.isAlive && record.isPaused && !record.labels.isHosted {
-                try await provider.adopt(record.id).resume()
-            }
-        } catch {
-            log("a paused sandbox was not resumed: \(error)")
-        }
-    }
-
-    private static func log(_ text: String) {
+    static func log(_ text: String) {
         FileHandle.standardError.write(Data("berth: \(VisibleText.of(text))\n".utf8))
     }
 
