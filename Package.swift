@@ -182,9 +182,9 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
         tests("HealthProbing"),
-        tests("Gateway", nio),
+        tests("Gateway", ["Waiting"] + nio),
         tests("Certificates"),
-        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes"], exclude: ["python"]),
+        tests("SandboxGateway", ["Certificates", "E2BProtocol", "Sandboxes", "Waiting"], exclude: ["python"]),
         tests("Egress", ["CPlatform", "Sandboxes"]),
         tests(
             "Orchestration",

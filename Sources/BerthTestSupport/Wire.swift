@@ -5,13 +5,20 @@ import Glibc
 public struct WireError: Error, Equatable {
     /// The words.
     public let what: String
+
+    /// Creates the error.
+    public init(what: String) { self.what = what }
 }
 
 /// A message as it came over the wire.
 public struct Message: Sendable {
+    /// The first line and the fields, with the empty line after them.
     public var head: String
+    /// The body as it was sent: chunks stay as they are.
     public var body: [UInt8]
+    /// The status of a response; 0 for a request.
     public var status: Int { Int(head.dropFirst(9).prefix(3)) ?? 0 }
+    /// The body as UTF-8.
     public var text: String { String(decoding: body, as: UTF8.self) }
 
     /// The value of the first field `name`.
@@ -28,11 +35,14 @@ public struct Message: Sendable {
 
 /// A blocking socket with a buffer, for scripts of clients and apps. Every wait ends after 20 s.
 public final class Wire: @unchecked Sendable {
+    /// How long any wait takes at most, in seconds.
     public static let waitLimit = 20
+    /// The descriptor.
     public let socket: Int32
     private var buffer: [UInt8] = []
     private var isOpen = true
 
+    /// Takes over `socket`, which is closed with it.
     public init(adopting socket: Int32) {
         self.socket = socket
         var limit = timeval(tv_sec: Self.waitLimit, tv_usec: 0)
@@ -40,17 +50,20 @@ public final class Wire: @unchecked Sendable {
         setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
+    /// Connects to loopback `port`; throws `WireError`.
     public convenience init(port: Int, receiveBuffer: Int32? = nil) throws {
         self.init(adopting: try Self.connect(port: port, receiveBuffer: receiveBuffer))
     }
 
     deinit { close() }
 
+    /// Closes the socket, once.
     public func close() {
         if isOpen { Glibc.close(socket) }
         isOpen = false
     }
 
+    /// A socket connected to loopback `port`, with a receive buffer of that many bytes; throws `WireError`.
     public static func connect(port: Int, receiveBuffer: Int32? = nil) throws -> Int32 {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         if var size = receiveBuffer {
@@ -64,6 +77,7 @@ public final class Wire: @unchecked Sendable {
         return socket
     }
 
+    /// A socket connected to the unix socket at `path`; throws `WireError`.
     public static func connect(path: String) throws -> Int32 {
         let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_un()
@@ -90,6 +104,7 @@ public final class Wire: @unchecked Sendable {
         return (Wire(adopting: sockets[0]), sockets[1])
     }
 
+    /// Calls `body` with loopback `port` as an address.
     public static func withAddress<Result>(
         port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result {
@@ -102,8 +117,10 @@ public final class Wire: @unchecked Sendable {
         }
     }
 
+    /// Sends all of `text`; throws `WireError`.
     public func send(_ text: String) throws { try send(Array(text.utf8)) }
 
+    /// Sends all `bytes`; throws `WireError`.
     public func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
@@ -168,6 +185,7 @@ public final class Wire: @unchecked Sendable {
         }
     }
 
+    /// The next `count` bytes; throws `WireError` when the connection ends before.
     public func read(exactly count: Int) throws -> [UInt8] {
         while buffer.count < count {
             guard try fill() else { throw WireError(what: "ended after \(buffer.count) of \(count) bytes") }
@@ -230,8 +248,10 @@ public final class Latch: @unchecked Sendable {
     private let condition = NSCondition()
     private var isSet = false
 
+    /// Creates one that has not happened yet.
     public init() {}
 
+    /// Lets it happen.
     public func set() {
         condition.withLock {
             isSet = true

@@ -2,6 +2,7 @@ import BerthTestSupport
 import DeploymentCore
 import Glibc
 import Testing
+import Waiting
 
 @testable import Gateway
 

@@ -1,6 +1,7 @@
 import BerthTestSupport
 import Foundation
 import Testing
+import Waiting
 
 @testable import SandboxGateway
 

@@ -3,6 +3,7 @@ import Certificates
 import DeploymentCore
 import Foundation
 import Testing
+import Waiting
 
 @testable import SandboxGateway
 
