@@ -64,14 +64,18 @@ let package = Package(
         library("ManifestParsing", ["CYAML", "DeploymentCore"]),
         library("AppTemplates", ["DeploymentCore", .product(name: "Stencil", package: "Stencil")]),
         library("CurlClient", ["CCurl", "DeploymentCore"]),
-        library("Artifacts", ["CurlClient", "DeploymentCore", "CPlatform", crypto]),
+        library("HostDisk", ["DeploymentCore"]),
+        library("Artifacts", ["CurlClient", "DeploymentCore", "HostDisk", "CPlatform", crypto]),
         library(
             "Environments",
-            ["DeploymentCore", "CPlatform", crypto, .product(name: "Subprocess", package: "swift-subprocess")]),
+            [
+                "DeploymentCore", "HostDisk", "CPlatform", crypto,
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ]),
         library(
             "Certificates",
             [
-                "DeploymentCore", crypto, .product(name: "SwiftASN1", package: "swift-asn1"),
+                "DeploymentCore", "HostDisk", crypto, .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "X509", package: "swift-certificates"),
             ]),
         library("DeploymentStore", ["DeploymentCore", grdb]),
@@ -127,7 +131,7 @@ let package = Package(
             [
                 "AppTemplates", "Artifacts", "Certificates", "ControlAPI", "CurlClient", "DeploymentStore",
                 "E2BProtocol", "E2BServer",
-                "Egress", "Environments", "Gateway", "HealthProbing", "HostedSandboxes", "LocalSandbox",
+                "Egress", "Environments", "Gateway", "HealthProbing", "HostDisk", "HostedSandboxes", "LocalSandbox",
                 "Orchestration", "RemoteSandbox", "SandboxGateway", "Sandboxes", "Waiting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -164,8 +168,9 @@ let package = Package(
         tests("ManifestParsing"),
         tests("AppTemplates", exclude: ["Goldens", "python"]),
         tests("CurlClient"),
+        tests("HostDisk"),
         tests("Artifacts"),
-        tests("Environments"),
+        tests("Environments", ["HostDisk"]),
         tests("DeploymentStore", [grdb]),
         tests("E2BProtocol"),
         tests("Waiting"),

@@ -3,6 +3,7 @@ import CurlClient
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
 /// Files by their sha256: written once, never changed, shared read-only by everything that needs them.
 ///

@@ -2,6 +2,7 @@ import Crypto
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
 /// What a sandbox has to be shown: a file or folder of the host, read-only.
 public struct ModelMount: Sendable, Equatable, Codable {

@@ -2,6 +2,7 @@ import Crypto
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
 /// Digests of files that have not changed since they were hashed: same path, inode, size, mtime and ctime.
 ///
@@ -49,7 +50,7 @@ public final class DigestCache: Sendable {
         }
         guard let entries else { return }
         try Disk.makeFolder(file.parentPath)
-        try Disk.replace(file, with: JSONValue.object(entries).encoded())
+        try Disk.replace(file, with: JSONValue.object(entries).encoded(), isSynced: false)
     }
 
     /// The digest and size of a regular file, hashed now unless it is known.

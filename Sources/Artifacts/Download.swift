@@ -3,6 +3,7 @@ import CurlClient
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
 /// One download: a part file that grows over attempts, and what the server said about the version it is a part of.
 final class Download: @unchecked Sendable {
@@ -213,7 +214,7 @@ final class Download: @unchecked Sendable {
     private func remember(tag: String?, digest: String? = nil) throws {
         var noted: [String: JSONValue] = ["tag": tag.map { .string($0) } ?? .null]
         noted["digest"] = digest.map { .string($0) }
-        try Disk.replace(notes, with: JSONValue.object(noted).encoded())
+        try Disk.replace(notes, with: JSONValue.object(noted).encoded(), isSynced: false)
     }
 
     /// An entity tag that stands for exact bytes; weak ones do not.

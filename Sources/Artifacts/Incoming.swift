@@ -1,6 +1,7 @@
 import Crypto
 import DeploymentCore
 import Glibc
+import HostDisk
 
 /// A file that is being written, and its hash so far; removed unless it is finished. One writer at a time.
 final class Incoming: @unchecked Sendable {

@@ -1,6 +1,7 @@
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
 /// The files that a manifest needs from beside it: model files, own code, files that smoke tests send.
 public struct SourceTree: Sendable {

@@ -1,6 +1,7 @@
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
 /// A walk from the manifest's folder that never leaves its project: the checkout it lies in, or the folder itself.
 struct SourceWalk {

@@ -1,17 +1,12 @@
 import DeploymentCore
-import Foundation
 import Glibc
+import HostDisk
 
 /// Files that only their owner reads.
 enum PrivateFile {
     static func makeFolder(_ path: String) throws(BerthError) {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch {
-            throw BerthError(.internalError, "cannot make the folder \(path)", cause: error)
-        }
-        guard chmod(path, 0o700) == 0 else { throw failure("protect", path) }
+        try Disk.makeFolder(path, mode: 0o700)
+        guard chmod(path, 0o700) == 0 else { throw Disk.failure("protect", path) }
     }
 
     /// - Throws: `usage` when it cannot be read or is too large to be one of these.
@@ -39,35 +34,11 @@ enum PrivateFile {
         return text
     }
 
-    /// Writes beside the target and renames over it.
     static func write(_ text: String, to path: String) throws(BerthError) {
-        let temporary = "\(path).tmp-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw failure("write", path) }
-        defer { unlink(temporary) }
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else {
-                defer { close(file) }
-                throw failure("write", path)
-            }
-            bytes = bytes.dropFirst(count)
-        }
-        let synced = fsync(file)
-        guard close(file) == 0, synced == 0, rename(temporary, path) == 0 else { throw failure("write", path) }
+        try Disk.replace(path, with: Array(text.utf8))
     }
 
     static func remove(_ path: String) throws(BerthError) {
-        guard unlink(path) == 0 || errno == ENOENT else { throw failure("remove", path) }
-    }
-
-    private static func failure(_ doing: String, _ path: String) -> BerthError {
-        let number = errno
-        if number == ENOSPC || number == EDQUOT {
-            return BerthError(.storageFull, "no space left for \(path)", suggestion: "free some space and try again")
-        }
-        return BerthError(.internalError, "cannot \(doing) \(path): \(String(cString: strerror(number)))")
+        guard unlink(path) == 0 || errno == ENOENT else { throw Disk.failure("remove", path) }
     }
 }

@@ -10,14 +10,14 @@ struct BerthCommand: AsyncParsableCommand {
         commandName: "berth",
         abstract: "Put a model behind a URL, and keep it there.",
         discussion: """
-            Exit codes: 0 done, 1 internal error, 2 usage or invalid manifest, 3 rolled back, 10 model artifact,
-            11 dependencies, 12 sandbox, 13 the app did not start, 14 not healthy in time, 15 smoke test failed,
+            Exit codes: 0 done, 1 internal error, 2 usage or invalid manifest, 3 rolled back, 10 model artifact, \
+            11 dependencies, 12 sandbox, 13 the app did not start, 14 not healthy in time, 15 smoke test failed, \
             16 no quota, 130 interrupted.
 
-            BERTH_HOME holds all state (default: ~/.local/share/berth). BERTH_API_PORT (4990) and BERTH_GATEWAY_PORT
-            (4999) are where it listens, BERTH_ISOLATION demands a rung of isolation, BERTH_IDS=off lets sandboxes have
-            one user, BERTH_STANDBYS (8) bounds the standbys of all deployments, NO_COLOR is honoured.
-            BERTH_E2B_PORT (4980) and BERTH_E2B_TLS_PORT (4981) are where E2B's SDKs get in, BERTH_MAX_SANDBOXES (100) is
+            BERTH_HOME holds all state (default: ~/.local/share/berth). BERTH_API_PORT (4990) and BERTH_GATEWAY_PORT \
+            (4999) are where it listens, BERTH_ISOLATION demands a rung of isolation, BERTH_IDS=off lets sandboxes have \
+            one user, BERTH_STANDBYS (8) bounds the standbys of all deployments, NO_COLOR is honoured. \
+            BERTH_E2B_PORT (4980) and BERTH_E2B_TLS_PORT (4981) are where E2B's SDKs get in, BERTH_MAX_SANDBOXES (100) is \
             how many of their sandboxes may run.
             """,
         version: ControlPlane.version,

@@ -1,5 +1,6 @@
 import DeploymentCore
 import Foundation
+import HostDisk
 
 /// A secret of this home: a short text in a file that only its user can read, made when there is none.
 struct SecretFile: Sendable {
@@ -12,10 +13,9 @@ struct SecretFile: Sendable {
     ///
     /// - Throws: `internal_error` when others can read it, or it is not `isWhole`; `storage_full` when it cannot be made.
     func load(make: () -> String, isWhole: (String) -> Bool) throws -> String {
-        try FileManager.default.createDirectory(
-            atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700])
-        if access(path, F_OK) != 0 { try write(make()) }
+        try Disk.makeFolder(path.parentPath, mode: 0o700)
+        // When two make it at once, the first one counts.
+        if access(path, F_OK) != 0 { try Disk.make(path, with: Array(make().utf8)) }
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & 0o077 == 0 else {
             throw BerthError(
@@ -35,21 +35,6 @@ struct SecretFile: Sendable {
             let byte = generator.next() as UInt8
             return (byte < 16 ? "0" : "") + String(byte, radix: 16)
         }.joined()
-    }
-
-    /// Makes the file whole or not at all; when two make it at once, the first one counts.
-    private func write(_ text: String) throws {
-        let draft = "\(path).\(getpid())"
-        defer { unlink(draft) }
-        let descriptor = open(draft, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0o600)
-        let written = text.withCString { descriptor < 0 ? -1 : Glibc.write(descriptor, $0, strlen($0)) }
-        let isSynced = descriptor >= 0 && fsync(descriptor) == 0
-        if descriptor >= 0 { close(descriptor) }
-        guard written == text.utf8.count, isSynced, link(draft, path) == 0 || errno == EEXIST else {
-            throw BerthError(
-                .storageFull, "cannot write \(path): \(String(cString: strerror(errno)))",
-                suggestion: "make room under BERTH_HOME, or set it to a folder of yours")
-        }
     }
 }
 

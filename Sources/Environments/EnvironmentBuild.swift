@@ -1,6 +1,7 @@
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
 /// One environment to build: beside uv's downloads, then renamed. Nothing of a package is run on the way.
 struct EnvironmentBuild: Sendable {
@@ -64,7 +65,7 @@ struct EnvironmentBuild: Sendable {
         guard created.isSuccess else { throw failure(created.text) }
         if total > 0 {
             // In `/`, because uv reads settings such as `no-binary` from the folders above the one it runs in.
-            try Disk.write(lock.canonical, to: "\(temporary)/requirements.lock")
+            try Disk.replace("\(temporary)/requirements.lock", with: Array(lock.canonical.utf8), mode: 0o644)
             let synced = try await uv.run(
                 [
                     "pip", "sync", "--python", "\(temporary)/bin/python", "--require-hashes", "--only-binary", ":all:",
@@ -106,7 +107,7 @@ struct EnvironmentBuild: Sendable {
             "packages": .integer(Int64(packages)), "python": .string(interpreter.version),
             "interpreter": .string(interpreter.path),
         ]
-        try Disk.write(description.description + "\n", to: "\(temporary)/berth.json")
+        try Disk.replace("\(temporary)/berth.json", with: Array("\(description)\n".utf8), mode: 0o644)
         Disk.openForOthers(temporary)
         Disk.setFolderModes(temporary, 0o555)
         // A folder that changes its parent has to be writable; root is not asked.

@@ -2,6 +2,7 @@ import Crypto
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
 /// Environments by content: each is built once and shared read-only by every deployment with the same lock.
 ///

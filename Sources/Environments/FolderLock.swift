@@ -1,5 +1,6 @@
 import DeploymentCore
 import Glibc
+import HostDisk
 
 /// A lock that other processes see and that the kernel frees when its holder dies.
 struct FolderLock: ~Copyable {

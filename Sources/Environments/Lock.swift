@@ -1,5 +1,6 @@
 import DeploymentCore
 import Foundation
+import HostDisk
 
 /// Every package that will be installed, with its version and the digests it may have.
 public struct Lock: Sendable, Equatable {
@@ -127,6 +128,6 @@ extension Lock {
 
     /// Writes the file atomically: whoever reads sees the old one or the new one.
     public func write(to path: String) throws(BerthError) {
-        try Disk.write(text, to: path)
+        try Disk.replace(path, with: Array(text.utf8), mode: 0o644)
     }
 }

@@ -1,4 +1,5 @@
 import DeploymentCore
+import HostDisk
 
 extension Uv {
     /// Resolves the inputs into a lock for this machine, from wheels only: nothing of a package is run.
@@ -129,7 +130,7 @@ extension Uv {
             try Disk.makeFolder(cache)
             let path = "\(cache)/\(flag)-\(UInt64.random(in: 0 ... .max)).txt"
             files.append(path)
-            try Disk.write(lines.map { $0 + "\n" }.joined(), to: path)
+            try Disk.replace(path, with: lines.flatMap { "\($0)\n".utf8 }, isSynced: false)
             question.flags += ["--\(flag)", path]
         }
         let result = try await run(question, interpreter, nil, timeout: Self.lockTimeout)

@@ -1,6 +1,7 @@
 import BerthTestSupport
 import DeploymentCore
 import Foundation
+import HostDisk
 import Testing
 
 @testable import Environments

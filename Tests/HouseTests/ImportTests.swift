@@ -7,7 +7,7 @@ import Testing
     static let layers: [[String]] = [
         ["CCurl", "CYAML", "CPlatform"],
         ["DeploymentCore"],
-        ["E2BProtocol", "ControlAPI", "CurlClient", "Waiting"],
+        ["E2BProtocol", "ControlAPI", "CurlClient", "HostDisk", "Waiting"],
         [
             "ManifestParsing", "AppTemplates", "Environments", "DeploymentStore", "Artifacts", "Certificates",
             "Sandboxes",

@@ -13,10 +13,32 @@ struct CopyCommand: AsyncParsableCommand {
             berth cp data iris:/tmp
             berth cp iris:app/app.py -
 
-            One side is NAME:PATH; a path that does not begin with / begins in the sandbox's home folder. A folder that
-            exists gets what is copied in it, under its name; with /. behind the source only what is in it. - is
+            One side is NAME:PATH; a path that does not begin with / begins in the sandbox's home folder. A folder that \
+            exists gets what is copied in it, under its name; with /. behind the source only what is in it. - is \
             standard input or output. Links within the folder stay links.
             """)
+
+    @OptionGroup var sides: CopySides
+
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        try await sides.copy(output) { copy in
+            try await Connection.with(starting: false) { client in
+                try await copy { name in
+                    // Says what is wrong with the name or the deployment before anything is asked of the agent.
+                    _ = try await client.access(name)
+                    return client.agent(of: name)
+                }
+            }
+        }
+    }
+}
+
+/// What is copied where.
+struct CopySides: ParsableArguments {
+    /// Gives the agent of the sandbox with a name.
+    typealias AgentOfName = @Sendable (String) async throws -> EnvdClient
 
     @Argument(help: ArgumentHelp("What to copy.", valueName: "source"), completion: .file())
     var source: String
@@ -24,30 +46,24 @@ struct CopyCommand: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("Where to.", valueName: "destination"), completion: .file())
     var destination: String
 
-    @OptionGroup var output: OutputOptions
-
-    func run() async throws {
+    /// Lets `connected` copy as soon as it can tell agents by their names, and reports.
+    func copy(
+        _ output: OutputOptions,
+        connected: (_ copy: @Sendable (@escaping AgentOfName) async throws -> Void) async throws -> Void
+    ) async throws {
         try await output.reporting {
-            let from = try CopyPlace(source)
-            let to = try CopyPlace(destination)
+            let (from, to) = (try CopyPlace(source), try CopyPlace(destination))
             let report = CopyReport(Progress(isQuiet: output.quiet))
-            try await Connection.with(starting: false) { client in
-                try await Self.copy(from, to, report) { name in
-                    // Says what is wrong with the name or the deployment before anything is asked of the agent.
-                    _ = try await client.access(name)
-                    return client.agent(of: name)
-                }
-            }
+            try await connected { try await Self.copy(from, to, report, $0) }
             // Standard output is the copy itself then.
             guard to != .stream else { return }
             try output.print(report.totals, report.totals.text)
         }
     }
 
-    /// Copies between here and the sandbox whose agent `agent` gives for a name; Ctrl-C ends it.
-    static func copy(
-        _ from: CopyPlace, _ to: CopyPlace, _ report: CopyReport,
-        _ agent: @escaping @Sendable (String) async throws -> EnvdClient
+    /// Copies between here and a sandbox; Ctrl-C ends it.
+    private static func copy(
+        _ from: CopyPlace, _ to: CopyPlace, _ report: CopyReport, _ agent: @escaping AgentOfName
     ) async throws {
         try await Signals.cancelling {
             defer { report.end() }

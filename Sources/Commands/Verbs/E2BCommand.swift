@@ -9,8 +9,8 @@ struct E2BCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "e2b", abstract: "Print the environment with which E2B's SDKs use this machine's sandboxes.",
         discussion: """
-            Starts the control plane where none runs. In a shell: eval "$(berth e2b)". Without --tls the SDKs are sent to
-            a plain port by E2B_API_URL and E2B_SANDBOX_URL. With --tls they find everything by E2B_DOMAIN, as at E2B;
+            Starts the control plane where none runs. In a shell: eval "$(berth e2b)". Without --tls the SDKs are sent to \
+            a plain port by E2B_API_URL and E2B_SANDBOX_URL. With --tls they find everything by E2B_DOMAIN, as at E2B; \
             `berth tls` makes the certificate for that.
             """)
 

@@ -14,7 +14,7 @@ struct ExecCommand: AsyncParsableCommand {
             berth exec iris -it -- bash
             tar c data | berth exec iris -i -- tar x -C /tmp
 
-            It runs beside the app, with the app's variables, in the app's folder. Ends with the command's exit code,
+            It runs beside the app, with the app's variables, in the app's folder. Ends with the command's exit code, \
             128 + n when signal n ended it, 127 when it could not be started.
             """)
 

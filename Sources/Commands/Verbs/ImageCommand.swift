@@ -18,8 +18,8 @@ struct ImageCommand: AsyncParsableCommand {
                 berth image add tools ./tools
                 berth image add tools ./tools/recipe
 
-                What is in a folder becomes the home of the sandboxes. A recipe is a file like a Dockerfile with FROM,
-                RUN, COPY, ENV, WORKDIR, USER and CMD; its COPY takes files beside it. Only /home/user, /root and /tmp can be
+                What is in a folder becomes the home of the sandboxes. A recipe is a file like a Dockerfile with FROM, \
+                RUN, COPY, ENV, WORKDIR, USER and CMD; its COPY takes files beside it. Only /home/user, /root and /tmp can be \
                 written: the system of a sandbox is this machine's.
                 """)
 

@@ -9,7 +9,7 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Run the control plane in the foreground; `deploy` starts one by itself.",
         discussion: """
-            SIGTERM and Ctrl-C end it: rollouts are cancelled and undone, requests in flight get 10 s, the sandboxes go on
+            SIGTERM and Ctrl-C end it: rollouts are cancelled and undone, requests in flight get 10 s, the sandboxes go on \
             for the next control plane. A second signal ends it at once.
             """)
 

@@ -15,7 +15,7 @@ struct SandboxCommand: AsyncParsableCommand {
             berth sandbox cp model.joblib ID:/home/user
             berth sandbox kill ID
 
-            --provider local is the control plane of this machine; --provider e2b the service that E2B_API_KEY,
+            --provider local is the control plane of this machine; --provider e2b the service that E2B_API_KEY, \
             E2B_DOMAIN and E2B_API_URL name.
             """,
         subcommands: [

@@ -97,25 +97,15 @@ struct SandboxCopyCommand: AsyncParsableCommand {
 
     @OptionGroup var provider: ProviderOptions
 
-    @Argument(help: ArgumentHelp("What to copy.", valueName: "source"), completion: .file())
-    var source: String
-
-    @Argument(help: ArgumentHelp("Where to.", valueName: "destination"), completion: .file())
-    var destination: String
+    @OptionGroup var sides: CopySides
 
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            let from = try CopyPlace(source)
-            let to = try CopyPlace(destination)
-            let report = CopyReport(Progress(isQuiet: output.quiet))
+        try await sides.copy(output) { copy in
             try await provider.with { client in
-                try await CopyCommand.copy(from, to, report) { try await ProviderOptions.agent(of: $0, client) }
+                try await copy { try await ProviderOptions.agent(of: $0, client) }
             }
-            // Standard output is the copy itself then.
-            guard to != .stream else { return }
-            try output.print(report.totals, report.totals.text)
         }
     }
 }

@@ -9,7 +9,7 @@ struct TLSCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tls", abstract: "Make the certificate that E2B's SDKs reach sandboxes under, or bring your own.",
         discussion: """
-            Makes an authority of this machine's own and a certificate for the domain and the names below it, in
+            Makes an authority of this machine's own and a certificate for the domain and the names below it, in \
             BERTH_HOME/tls. Run again, it keeps what is good for 30 more days. The control plane reads it when it starts.
             """)
 

@@ -8,7 +8,7 @@ struct TopCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top", abstract: "Show what the deployments use: processor, memory, disk, network.",
         discussion: """
-            On a terminal it is drawn anew until Ctrl-C. CPU is in percent of one core; what follows a slash is the limit.
+            On a terminal it is drawn anew until Ctrl-C. CPU is in percent of one core; what follows a slash is the limit. \
             With --output json each deployment comes with its history of the last hour.
             """)
 
@@ -63,7 +63,7 @@ struct PauseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause", abstract: "Freeze a deployment and give its memory back; the first request wakes it.",
         discussion: """
-            Requests in flight get the manifest's drain time first. A look at /health wakes nobody. A later control plane
+            Requests in flight get the manifest's drain time first. A look at /health wakes nobody. A later control plane \
             finds it awake.
             """)
 

@@ -25,7 +25,7 @@ struct WebhookAddCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add", abstract: "Register a URL.",
         discussion: """
-            Deliveries are signed with a secret: the one in --secret-file, or else a new one, which is printed now and
+            Deliveries are signed with a secret: the one in --secret-file, or else a new one, which is printed now and \
             never again.
             """)
 

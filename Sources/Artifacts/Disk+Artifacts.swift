@@ -2,47 +2,12 @@ import Crypto
 import DeploymentCore
 import Foundation
 import Glibc
+import HostDisk
 
-/// File operations that survive a crash, and the one way a full disk is told.
-enum Disk {
+/// What artifacts need of the disk besides.
+extension Disk {
     /// How much is read and hashed at a time, in bytes.
     static let chunkSize = 1 << 20
-
-    /// The error of a system call that has just failed on `path`.
-    static func failure(_ doing: String, _ path: String, code: BerthError.Code = .internalError) -> BerthError {
-        let number = errno
-        if number == ENOSPC || number == EDQUOT {
-            return BerthError(
-                .storageFull, "no space left for \(path)", suggestion: "free some space and try again")
-        }
-        return BerthError(code, "cannot \(doing) \(path): \(String(cString: strerror(number)))")
-    }
-
-    static func makeFolder(_ path: String) throws(BerthError) {
-        if mkdir(path, 0o755) == 0 || errno == EEXIST { return }
-        guard errno == ENOENT, path.count > 1 else { throw failure("make the folder", path) }
-        try makeFolder(path.parentPath)
-        guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw failure("make the folder", path) }
-    }
-
-    static func syncFolder(_ path: String) throws(BerthError) {
-        let file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard file >= 0 else { throw failure("open", path) }
-        defer { close(file) }
-        guard fsync(file) == 0 else { throw failure("sync", path) }
-    }
-
-    static func write(_ bytes: [UInt8], to file: Int32, _ path: String) throws(BerthError) {
-        var written = 0
-        while written < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.write(file, $0.baseAddress?.advanced(by: written), $0.count - written)
-            }
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else { throw failure("write", path) }
-            written += count
-        }
-    }
 
     /// The next bytes of a file; empty at its end.
     static func read(_ file: Int32, _ path: String) throws(BerthError) -> [UInt8] {
@@ -73,21 +38,6 @@ enum Disk {
         return file
     }
 
-    /// Writes a small file beside its place and renames it.
-    static func replace(_ path: String, with bytes: [UInt8]) throws(BerthError) {
-        let temporary = "\(path).tmp-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw failure("write", path) }
-        defer { unlink(temporary) }
-        do {
-            try write(bytes, to: file, path)
-        } catch {
-            close(file)
-            throw error
-        }
-        guard close(file) == 0, rename(temporary, path) == 0 else { throw failure("write", path) }
-    }
-
     /// Hashes a file from its current position to its end.
     static func hash(_ file: Int32, _ path: String) throws -> (hasher: SHA256, size: Int64) {
         var hasher = SHA256()
@@ -103,20 +53,6 @@ enum Disk {
 
     static func remove(_ path: String) {
         if unlink(path) != 0 { try? FileManager.default.removeItem(atPath: path) }
-    }
-
-    /// Makes the age of a path's last change 0, its content's time untouched; false when it is gone.
-    @discardableResult static func touch(_ path: String) -> Bool {
-        // UTIME_NOW and UTIME_OMIT, which Swift does not see: setting the access time alone changes `ctime`.
-        let times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 1), timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2)]
-        return utimensat(AT_FDCWD, path, times, 0) == 0 || errno != ENOENT
-    }
-
-    /// The age of a path's last change in seconds; nil when it is gone.
-    static func age(_ path: String) -> Int? {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return nil }
-        return time(nil) - status.st_ctim.tv_sec
     }
 
     /// Changes whenever a file is written or replaced; nil when it is not there.
