@@ -6,7 +6,6 @@ import E2BProtocol
 import Foundation
 import Sandboxes
 import Testing
-import Waiting
 
 @testable import HostedSandboxes
 
@@ -95,70 +94,6 @@ import Waiting
             }
             #expect(try FileManager.default.contentsOfDirectory(atPath: "\(folder)/files").isEmpty)
             await templates.close()
-        }
-    }
-
-    /// The official client, where `BERTH_TEST_E2B_PYTHON` names a Python that has it.
-    static let python = ProcessInfo.processInfo.environment["BERTH_TEST_E2B_PYTHON"]
-
-    @Test(
-        needsImageAgent, needsImageNamespaces,
-        .enabled(if: python != nil, "needs BERTH_TEST_E2B_PYTHON: a Python with the package e2b"))
-    func officialBuilderBuildsFindsTagsAndFails() async throws {
-        let python = try #require(Self.python)
-        try await withImages { bench in
-            try await withImageServer(bench) { url in
-                let context = "\(bench.folder)/context"
-                try FileManager.default.createDirectory(atPath: "\(context)/src", withIntermediateDirectories: true)
-                try Data("from the context".utf8).write(to: URL(filePath: "\(context)/src/f.txt"))
-                let script = """
-                    import sys
-                    from e2b import Template, Sandbox, wait_for_file, default_build_logger
-                    from e2b.exceptions import BuildException
-                    lines = []
-                    t = (Template(file_context_path=sys.argv[1]).from_base_image()
-                        .set_envs({"A": "b"}).set_workdir("/home/user/w").copy("src", "code")
-                        .run_cmd("echo $A; cat code/f.txt > out").make_dir("d").set_start_cmd("touch /tmp/up; sleep 100", wait_for_file("/tmp/up")))
-                    info = Template.build(t, "built:v1", tags=["extra"], cpu_count=1, memory_mb=256, on_build_logs=lambda e: lines.append(e.message))
-                    assert any("[stdout]: b" in line for line in lines), lines
-                    assert Template.exists("built") and not Template.exists("unbuilt")
-                    Template.assign_tags("built:v1", ["stable"])
-                    assert sorted(x.tag for x in Template.get_tags("built")) == ["extra", "stable", "v1"]
-                    Template.remove_tags("built", ["extra"])
-                    assert sorted(x.tag for x in Template.get_tags("built")) == ["stable", "v1"]
-                    try:
-                        Template.build(Template().from_template("base").run_cmd("echo fine").apt_install("x"), "broken")
-                        raise SystemExit("no error")
-                    except BuildException as e:
-                        assert "read-only" in str(e), str(e)
-                    try:
-                        Template.build(Template().from_python_image("3.12"), "foreign")
-                        raise SystemExit("no error")
-                    except BuildException as e:
-                        assert "cannot be used" in str(e), str(e)
-                    print("good")
-                    """
-                let process = Process()
-                process.executableURL = URL(filePath: python)
-                process.arguments = ["-c", script, context]
-                process.environment = [
-                    "E2B_API_KEY": imageServerKey, "E2B_API_URL": url, "PATH": "/usr/bin:/bin",
-                ]
-                let output = Pipe()
-                process.standardOutput = output
-                process.standardError = output
-                let ended = Promise<Int32>()
-                process.terminationHandler = { ended.fulfil($0.terminationStatus) }
-                try process.run()
-                let status = await ended.wait()
-                let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-                #expect(status == 0, "\(text)")
-                #expect(text.hasSuffix("good\n"), "\(text)")
-                let sandbox = try await bench.sandboxes.create(try await bench.images.image("built:stable"))
-                #expect(
-                    try await sandbox.script("cat /home/user/w/out; ls /home/user/w")
-                        == "from the contextcode\nd\nout\n")
-            }
         }
     }
 }

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2b import Sandbox, Template
+from e2b import Sandbox, Template, wait_for_file
 from e2b.exceptions import SandboxException
 
 
@@ -75,12 +75,32 @@ def test_a_template_is_built_and_used(tmp_path: Path) -> None:
         assert sandbox.commands.run("echo $COLOUR; pwd").stdout == "green\n/tmp\n"
 
 
+def test_a_template_has_tags_and_a_command_that_is_started() -> None:
+    name = name_of_its_own()
+    recipe = (
+        Template()
+        .from_base_image()
+        .run_cmd("echo at the build > /home/user/built")
+        .set_start_cmd("touch /tmp/up; sleep 1000", wait_for_file("/tmp/up"))
+    )
+    Template.build(recipe, f"{name}:v1", tags=["extra"], cpu_count=1, memory_mb=256)
+    Template.assign_tags(f"{name}:v1", ["stable"])
+    assert sorted(tag.tag for tag in Template.get_tags(name)) == ["extra", "stable", "v1"]
+    Template.remove_tags(name, ["extra"])
+    assert sorted(tag.tag for tag in Template.get_tags(name)) == ["stable", "v1"]
+    with Sandbox.create(f"{name}:stable", timeout=60) as sandbox:
+        assert sandbox.files.read("/home/user/built") == "at the build\n"
+        assert any("sleep 1000" in str(process.args) for process in sandbox.commands.list())
+
+
 def test_a_build_that_fails_says_where() -> None:
     recipe = Template().from_template("base").run_cmd("echo about to fail; exit 7")
     with pytest.raises(Exception, match="7"):
         Template.build(recipe, alias=name_of_its_own())
     with pytest.raises(Exception, match="(?i)image|registry"):
         Template.build(Template().from_image("debian:12"), alias=name_of_its_own())
+    with pytest.raises(Exception, match="read-only"):
+        Template.build(Template().from_template("base").apt_install("x"), alias=name_of_its_own())
 
 
 def test_unknown_templates_are_told_apart() -> None:
