@@ -127,24 +127,11 @@ struct SourceWalk {
 
     /// The name in a folder that was probably meant.
     private static func near(_ name: String, in folder: String) -> String? {
-        let candidates = Disk.names(in: folder).prefix(1_000).map { ($0, distance(name.lowercased(), $0.lowercased())) }
+        let candidates = Disk.names(in: folder).prefix(1_000).map {
+            ($0, EditDistance.between(name.lowercased(), $0.lowercased()))
+        }
         guard let best = candidates.min(by: { $0.1 < $1.1 }) else { return nil }
         let stem = best.0.prefix { $0 != "." } == name.prefix { $0 != "." }
         return stem || best.1 <= max(2, name.count / 3) ? best.0 : nil
-    }
-
-    private static func distance(_ left: String, _ right: String) -> Int {
-        let right = Array(right.unicodeScalars)
-        var row = Array(0...right.count)
-        for (i, a) in left.unicodeScalars.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, b) in right.enumerated() {
-                let above = row[j + 1]
-                row[j + 1] = min(min(above, row[j]) + 1, diagonal + (a == b ? 0 : 1))
-                diagonal = above
-            }
-        }
-        return row[right.count]
     }
 }

@@ -123,7 +123,7 @@ struct ResolutionFailure: Sendable {
 
     static func suggestion(for name: String) -> String? {
         if let alias = aliases[name] { return alias }
-        let near = common.map { ($0, Spelling.distance(name, $0)) }.min { $0.1 < $1.1 }
+        let near = common.map { ($0, EditDistance.between(name, $0)) }.min { $0.1 < $1.1 }
         guard let near, near.1 <= max(1, name.count / 4) else { return nil }
         return near.0
     }
@@ -140,22 +140,4 @@ struct ResolutionFailure: Sendable {
         "pillow",
         "requests", "httpx", "starlette", "msgspec", "statsmodels", "keras", "jax", "sentence-transformers", "spacy",
     ]
-}
-
-enum Spelling {
-    /// The edit distance of two short words.
-    static func distance(_ left: String, _ right: String) -> Int {
-        let right = Array(right.unicodeScalars)
-        var row = Array(0...right.count)
-        for (i, a) in left.unicodeScalars.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, b) in right.enumerated() {
-                let above = row[j + 1]
-                row[j + 1] = min(min(above, row[j]) + 1, diagonal + (a == b ? 0 : 1))
-                diagonal = above
-            }
-        }
-        return row[right.count]
-    }
 }

@@ -68,3 +68,10 @@ enum Connection {
         HomeLock.isHeld(configuration.path("serve.lock"))
     }
 }
+
+extension OutputOptions {
+    /// Runs `body` with a client of the control plane, which has to run, and reports its error.
+    func asking(_ body: (ControlPlaneClient) async throws -> Void) async throws {
+        try await reporting { try await Connection.with(starting: false, body) }
+    }
+}

@@ -127,18 +127,16 @@ struct ImageCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
-            try await output.reporting {
-                try await Connection.with(starting: false) { client in
-                    let images = try await client.images()
-                    let rows = images.map { image in
-                        [
-                            image["aliases"]?[0]?.string ?? "", image["templateID"]?.string ?? "",
-                            image["buildStatus"]?.string ?? "", image["updatedAt"]?.string ?? "",
-                        ]
-                    }
-                    let header = ["NAME", "TEMPLATE", "STATE", "CHANGED"]
-                    try output.print(images, rows.isEmpty ? "no templates but base" : Output.table([header] + rows))
+            try await output.asking { client in
+                let images = try await client.images()
+                let rows = images.map { image in
+                    [
+                        image["aliases"]?[0]?.string ?? "", image["templateID"]?.string ?? "",
+                        image["buildStatus"]?.string ?? "", image["updatedAt"]?.string ?? "",
+                    ]
                 }
+                let header = ["NAME", "TEMPLATE", "STATE", "CHANGED"]
+                try output.print(images, rows.isEmpty ? "no templates but base" : Output.table([header] + rows))
             }
         }
     }
@@ -154,11 +152,9 @@ struct ImageCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
-            try await output.reporting {
-                try await Connection.with(starting: false) { client in
-                    try await client.removeImage(name)
-                    try output.print(["removed": name], "\(name): removed")
-                }
+            try await output.asking { client in
+                try await client.removeImage(name)
+                try output.print(["removed": name], "\(name): removed")
             }
         }
     }

@@ -56,13 +56,11 @@ struct EventsCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                let events = try await client.lifecycle(name, limit: max(0, tail))
-                if output.isJSON { return print(try Output.json(events)) }
-                let rows = events.map { [Output.time($0.time), $0.deployment, $0.kind, $0.detail] }
-                print(Output.table([["TIME", "NAME", "EVENT", ""]] + rows))
-            }
+        try await output.asking { client in
+            let events = try await client.lifecycle(name, limit: max(0, tail))
+            if output.isJSON { return print(try Output.json(events)) }
+            let rows = events.map { [Output.time($0.time), $0.deployment, $0.kind, $0.detail] }
+            print(Output.table([["TIME", "NAME", "EVENT", ""]] + rows))
         }
     }
 }

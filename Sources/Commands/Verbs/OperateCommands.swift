@@ -20,18 +20,16 @@ struct StatusCommand: AsyncParsableCommand {
     var watch = false
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                if let name, wait { try await follow(name, client) }
-                if watch, !output.isJSON, Style.standardOutput.isTerminal {
-                    return try await LiveView.run { [name] in try await Self.watched(name, client) }
-                }
-                let deployments = try await Self.deployments(name, client)
-                if output.isJSON {
-                    print(name == nil ? try Output.json(deployments) : try Output.json(deployments[0]))
-                } else {
-                    print(watch ? try await Self.watched(name, client) : Self.text(deployments))
-                }
+        try await output.asking { client in
+            if let name, wait { try await follow(name, client) }
+            if watch, !output.isJSON, Style.standardOutput.isTerminal {
+                return try await LiveView.run { [name] in try await Self.watched(name, client) }
+            }
+            let deployments = try await Self.deployments(name, client)
+            if output.isJSON {
+                print(name == nil ? try Output.json(deployments) : try Output.json(deployments[0]))
+            } else {
+                print(watch ? try await Self.watched(name, client) : Self.text(deployments))
             }
         }
     }
@@ -101,18 +99,16 @@ struct LogsCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                let now = Int64(Date().timeIntervalSince1970 * 1_000)
-                var query = ["follow=\(follow)"]
-                if let tail { query.append("tail=\(max(0, tail))") }
-                if let since { query.append("since=\(try TimeText.parse(since, now: now))") }
-                if let revision { query.append("revision=\(revision)") }
-                var lines = LogLines()
-                try await client.logs(name, query: query.joined(separator: "&")) { bytes in
-                    let shown = output.isJSON ? try lines.json(bytes) : bytes
-                    try FileHandle.standardOutput.write(contentsOf: Data(shown))
-                }
+        try await output.asking { client in
+            let now = Int64(Date().timeIntervalSince1970 * 1_000)
+            var query = ["follow=\(follow)"]
+            if let tail { query.append("tail=\(max(0, tail))") }
+            if let since { query.append("since=\(try TimeText.parse(since, now: now))") }
+            if let revision { query.append("revision=\(revision)") }
+            var lines = LogLines()
+            try await client.logs(name, query: query.joined(separator: "&")) { bytes in
+                let shown = output.isJSON ? try lines.json(bytes) : bytes
+                try FileHandle.standardOutput.write(contentsOf: Data(shown))
             }
         }
     }
@@ -147,23 +143,21 @@ struct HistoryCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                let revisions = try await client.revisions(name)
-                if output.isJSON {
-                    print(try Output.json(revisions))
-                    return
-                }
-                var rows = [["REVISION", "STATUS", "MADE", "BUNDLE", "ENVIRONMENT", ""]]
-                for revision in revisions {
-                    rows.append([
-                        "\(revision.number)", revision.status, Output.time(revision.createdAt),
-                        String(revision.bundle.prefix(8)), String(revision.environment.prefix(8)),
-                        revision.failure ?? "",
-                    ])
-                }
-                print(Output.table(rows))
+        try await output.asking { client in
+            let revisions = try await client.revisions(name)
+            if output.isJSON {
+                print(try Output.json(revisions))
+                return
             }
+            var rows = [["REVISION", "STATUS", "MADE", "BUNDLE", "ENVIRONMENT", ""]]
+            for revision in revisions {
+                rows.append([
+                    "\(revision.number)", revision.status, Output.time(revision.createdAt),
+                    String(revision.bundle.prefix(8)), String(revision.environment.prefix(8)),
+                    revision.failure ?? "",
+                ])
+            }
+            print(Output.table(rows))
         }
     }
 }
@@ -206,14 +200,12 @@ struct CancelCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                guard let id = try await client.deployment(name).rollout else {
-                    throw BerthError(.notFound, "nothing of \(name) is being rolled out")
-                }
-                let rollout = try await client.cancel(id)
-                try output.print(rollout, "\(id): \(rollout.status)")
+        try await output.asking { client in
+            guard let id = try await client.deployment(name).rollout else {
+                throw BerthError(.notFound, "nothing of \(name) is being rolled out")
             }
+            let rollout = try await client.cancel(id)
+            try output.print(rollout, "\(id): \(rollout.status)")
         }
     }
 }
@@ -232,15 +224,13 @@ struct DestroyCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                _ = try await client.deployment(name)
-                guard try yes || Confirmation.ask("destroy \(name) and all its revisions?") else {
-                    throw BerthError(.interrupted, "\(name) was not destroyed")
-                }
-                try await client.destroy(name)
-                try output.print(["deployment": name, "state": "destroyed"], "\(name): destroyed")
+        try await output.asking { client in
+            _ = try await client.deployment(name)
+            guard try yes || Confirmation.ask("destroy \(name) and all its revisions?") else {
+                throw BerthError(.interrupted, "\(name) was not destroyed")
             }
+            try await client.destroy(name)
+            try output.print(["deployment": name, "state": "destroyed"], "\(name): destroyed")
         }
     }
 }

@@ -21,14 +21,12 @@ struct TopCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                if output.isJSON { return print(try Output.json(try await client.statistics(name, samples: nil))) }
-                if once || !Style.standardOutput.isTerminal {
-                    return print(Self.text(try await client.statistics(name, samples: 0)))
-                }
-                try await LiveView.run { [name] in Self.text(try await client.statistics(name, samples: 0)) }
+        try await output.asking { client in
+            if output.isJSON { return print(try Output.json(try await client.statistics(name, samples: nil))) }
+            if once || !Style.standardOutput.isTerminal {
+                return print(Self.text(try await client.statistics(name, samples: 0)))
             }
+            try await LiveView.run { [name] in Self.text(try await client.statistics(name, samples: 0)) }
         }
     }
 
@@ -73,11 +71,9 @@ struct PauseCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                let deployment = try await client.pause(name)
-                try output.print(deployment, "\(name): \(deployment.state)")
-            }
+        try await output.asking { client in
+            let deployment = try await client.pause(name)
+            try output.print(deployment, "\(name): \(deployment.state)")
         }
     }
 }
@@ -93,11 +89,9 @@ struct ResumeCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        try await output.reporting {
-            try await Connection.with(starting: false) { client in
-                let deployment = try await client.resume(name)
-                try output.print(deployment, "\(name): \(deployment.state)")
-            }
+        try await output.asking { client in
+            let deployment = try await client.resume(name)
+            try output.print(deployment, "\(name): \(deployment.state)")
         }
     }
 }

@@ -1,3 +1,5 @@
+import DeploymentCore
+
 /// What to say about a key that does not exist: where it is spelled otherwise, or what it looks like.
 enum KeyHints {
     /// The best guess at what was meant; nil without one.
@@ -32,7 +34,7 @@ enum KeyHints {
     /// The most similar text, when it is similar enough to be a slip.
     static func nearest(_ text: String, among candidates: [String]) -> String? {
         guard text.utf8.count <= 64 else { return nil }
-        let ranked = candidates.map { ($0, distance(folded(text), folded($0))) }
+        let ranked = candidates.map { ($0, EditDistance.between(folded(text), folded($0))) }
         guard let best = ranked.min(by: { $0.1 < $1.1 }) else { return nil }
         return best.1 <= min(3, max(1, best.0.utf8.count / 3)) && best.1 < text.utf8.count ? best.0 : nil
     }
@@ -63,25 +65,5 @@ enum KeyHints {
         case .oneOf(let shapes): shapes.flatMap(mappings)
         default: []
         }
-    }
-
-    /// The optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours.
-    private static func distance(_ left: String, _ right: String) -> Int {
-        let (a, b) = (Array(left.utf8), Array(right.utf8))
-        guard !a.isEmpty, !b.isEmpty else { return max(a.count, b.count) }
-        var before: [Int] = []
-        var previous = Array(0...b.count)
-        for i in 1...a.count {
-            var current = [i] + Array(repeating: 0, count: b.count)
-            for j in 1...b.count {
-                current[j] = min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1))
-                if i > 1, j > 1, a[i - 1] == b[j - 2], a[i - 2] == b[j - 1] {
-                    current[j] = min(current[j], before[j - 2] + 1)
-                }
-            }
-            before = previous
-            previous = current
-        }
-        return previous[b.count]
     }
 }
