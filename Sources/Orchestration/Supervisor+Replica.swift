@@ -1,12 +1,15 @@
 import DeploymentCore
 import DeploymentStore
 import Gateway
+import HealthProbing
 import Sandboxes
 import Waiting
 
 extension Supervisor {
     /// The most attempts to remove a sandbox that nobody waits for; what is left then is swept up at the next start.
     static let removalAttempts = 8
+    /// How long the agent of a sandbox elsewhere may take to answer.
+    static let reachTimeout = Duration.seconds(5)
 
     /// Starts a new replica, gives it the traffic, and removes what is left of the old one.
     ///
@@ -80,6 +83,28 @@ extension Supervisor {
         }
         if let woken { output.note("woken: \(woken)") }
         return replica
+    }
+
+    /// Suspends until the replica has failed its probes; nil when cancelled.
+    ///
+    /// One elsewhere that merely cannot be reached is not replaced: another one could not be reached either.
+    func livenessFailure(of replica: Replica) async -> ProbeOutcome? {
+        while let outcome = await workshop.liveness.watch(
+            replica.sandbox, manifest: replica.snapshot.manifest, nonce: replica.expectedNonce,
+            tag: replica.expectedNonce == nil ? Replica.processTag : nil, clock: workshop.clock)
+        {
+            guard replica.sandbox.origin != nil, let agent = replica.sandbox.agent else { return outcome }
+            do {
+                try await agent.checkHealth(timeout: Self.reachTimeout)
+                return outcome
+            } catch let error as BerthError where [.unreachable, .timeout].contains(error.code) {
+                replica.output.note(
+                    "liveness failed: \(outcome), but nothing else in the sandbox is in reach: \(error)")
+            } catch {
+                return outcome
+            }
+        }
+        return nil
     }
 
     /// Removes a sandbox that nobody waits for, trying again when that fails.
