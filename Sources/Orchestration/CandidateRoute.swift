@@ -5,6 +5,7 @@ import DeploymentCore
 import Gateway
 import HealthProbing
 import Sandboxes
+import Waiting
 
 /// Smoke predictions through the real gateway before anyone else can: the candidate is published under a name of
 /// 32 random characters for as long as its tests run.
@@ -34,7 +35,8 @@ struct CandidateRoute: Sendable {
 
     /// What the network lost says nothing about the app, so such a test is run again.
     private func runThroughFailures(_ test: SmokeTest, under name: String) async throws -> SmokeReport {
-        for attempt in 1... {
+        var attempt = 1
+        while true {
             try Task.checkCancellation()
             let lost = replica.sandbox.lostRequests
             var result = await run(test, under: name)
@@ -44,6 +46,7 @@ struct CandidateRoute: Sendable {
                 return result
             }
             try await workshop.clock.pause(for: Self.delay * attempt)
+            attempt += 1
         }
     }
 

@@ -1,3 +1,4 @@
+import ControlPlane
 import DeploymentCore
 import Foundation
 import Testing

@@ -80,17 +80,11 @@ final class NetworkSocket: Sendable {
         return count >= 0 ? Array(buffer[..<count]) : nil
     }
 
-    /// The next bytes, none at the end; nil when `peer` ends first, or this side breaks.
+    /// The next bytes, none at the end; nil when `peer`, which has nothing to say now, ends first, or this side breaks.
     func read(orEndOf peer: NetworkSocket) -> [UInt8]? {
-        let other = Int16(POLLIN | POLLRDHUP)
-        var sockets = [
-            pollfd(fd: number, events: Int16(POLLIN), revents: 0), pollfd(fd: peer.number, events: other, revents: 0),
-        ]
-        while true {
-            guard poll(&sockets, 2, -1) > 0 else { return nil }
-            if sockets[0].revents != 0 { return receive() }
-            return nil
-        }
+        var sockets = [number, peer.number].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        guard poll(&sockets, 2, -1) > 0, sockets[0].revents != 0 else { return nil }
+        return receive()
     }
 
     /// Blocks until the other side has ended the connection.
