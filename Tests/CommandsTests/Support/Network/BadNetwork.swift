@@ -18,6 +18,8 @@ final class BadNetwork: Sendable {
         case after
         /// Nothing arrives, and nobody says so.
         case hang
+        /// Everything is cut from this call on, which does not arrive.
+        case cutOff
     }
 
     private struct State {
@@ -137,7 +139,8 @@ final class BadNetwork: Sendable {
             let name = request.name
             let fault = begin(name)
             isBroken = fault != nil
-            if fault == .before { break }
+            if fault == .cutOff { cut() }
+            if fault == .before || fault == .cutOff { break }
             if fault == .hang {
                 near.awaitEnd()
                 break
