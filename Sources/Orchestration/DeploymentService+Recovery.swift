@@ -164,10 +164,9 @@ extension DeploymentService {
             adopt(supervisor, as: deployment.name)
             return nil
         }
-        // What could not be asked for may be there all the same: it is removed before another one is made.
         let isUnknown = snapshot.manifest.provider.map { silent.contains($0.name.rawValue) } ?? false
         let supervisor = Supervisor(
-            workshop: workshop, tasks: tasks, restarting: snapshot, from: isUnknown ? replica?.sandbox : nil,
+            workshop: workshop, tasks: tasks, restarting: snapshot, unknown: isUnknown ? replica?.sandbox : nil,
             because: "the control plane was started again")
         // Its route exists and answers 503 until the new replica takes it: clients come back, a 404 would send them away.
         workshop.gateway.publish(deployment.name, .absent(snapshot))

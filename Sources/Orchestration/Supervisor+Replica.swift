@@ -21,6 +21,10 @@ extension Supervisor {
         let launcher = try ReplicaLauncher(
             workshop: workshop, snapshot: snapshot, rollout: "restart", isTriedAgain: isTriedAgain)
         let provider = launcher.provider
+        if let old, status.withLock(\.isUnknown) {
+            if let replica = try await takeHold(of: old, launcher) { return replica }
+            status.withLock { $0.isUnknown = false }
+        }
         let environment = try await launcher.environment()
         let standby = await launcher.takeStandby(environment)
         // A cold start needs the memory of the old one; beside a standby the old one can wait, and so can what is left of
@@ -67,6 +71,33 @@ extension Supervisor {
             return "\(way), \(Int((ContinuousClock.now - since).milliseconds)) ms"
         }
         CrashPoint.waking.pass(if: woken != nil)
+        try expose(replica, woken)
+        if let woken { output.note("woken: \(woken)") }
+        return replica
+    }
+
+    /// Takes hold of a replica that an earlier control plane started; nil when it is gone.
+    private func takeHold(of sandbox: String, _ launcher: ReplicaLauncher) async throws -> Replica? {
+        let replica: Replica
+        do {
+            let sandbox = try await launcher.provider.adopt(sandbox)
+            let process = try await sandbox.process(tagged: Replica.processTag)
+            replica = launcher.capture(process, in: sandbox, output: launcher.makeOutput(), tasks: tasks)
+        } catch let error as BerthError where error.code == .notFound {
+            return nil
+        }
+        try expose(replica, nil)
+        status.withLock { status in
+            status.isUnknown = false
+            status.output = replica.output
+        }
+        return replica
+    }
+
+    /// Gives a replica the traffic.
+    ///
+    /// - Parameter woken: how it was woken up; nil when it was restarted.
+    private func expose(_ replica: Replica, _ woken: String?) throws {
         try workshop.traffic.withLock { _ in
             try Task.checkCancellation()
             do {
@@ -81,8 +112,6 @@ extension Supervisor {
             CrashPoint.awake.pass(if: woken != nil)
             workshop.gateway.publish(snapshot.name, replica.upstream)
         }
-        if let woken { output.note("woken: \(woken)") }
-        return replica
     }
 
     /// Suspends until the replica has failed its probes; nil when cancelled.

@@ -47,6 +47,8 @@ final class Supervisor: Sendable {
     struct Status {
         var state = State.serving
         var sandbox: String?
+        /// Whether it could not be asked yet what became of the sandbox.
+        var isUnknown = false
         var network: String?
         var output: OutputCapture?
         var restarts = 0
@@ -78,9 +80,12 @@ final class Supervisor: Sendable {
         }
     }
 
-    /// Supervises a revision whose replica is gone: the first thing is to remove what is left of it and to start one.
+    /// Supervises a revision whose replica is gone: the first thing is to start one.
+    ///
+    /// - Parameter sandbox: the one of an earlier control plane whose provider does not answer yet, which is taken hold of
+    ///   once it does; nil when there is none.
     init(
-        workshop: Workshop, tasks: OwnedTasks, restarting snapshot: Snapshot, from sandbox: String?,
+        workshop: Workshop, tasks: OwnedTasks, restarting snapshot: Snapshot, unknown sandbox: String?,
         because reason: String
     ) {
         self.workshop = workshop
@@ -90,6 +95,7 @@ final class Supervisor: Sendable {
         status.withLock { status in
             status.state = .restarting(reason)
             status.sandbox = sandbox
+            status.isUnknown = sandbox != nil
         }
     }
 

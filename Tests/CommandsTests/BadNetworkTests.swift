@@ -1,4 +1,5 @@
 import ControlAPI
+import ControlPlane
 import DeploymentCore
 import Foundation
 import Testing
@@ -66,6 +67,30 @@ import Testing
             #expect(try await circle.sandboxes().count == 1)
             try await near.succeed("destroy", "plain", "--yes")
             #expect(try await circle.sandboxes().isEmpty)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(5))) func replicaIsTakenHoldOfOnceItIsInReach() async throws {
+        try await Circle.with { circle in
+            let near = circle.near
+            try await near.succeed("deploy", try PlainApp(more: "provider: e2b").write(near))
+            let before = try await near.status("plain")
+            let pid = try await near.sum().pid
+            kill(try near.endpoint().pid, SIGKILL)
+
+            circle.network.cut()
+            let server = try await near.serve(environment: circle.variables)
+            #expect(try await near.ask("plain/predict", #"{"input": [1]}"#).status == 503)
+            try circle.network.heal()
+            var status = try await near.status("plain")
+            while status.state != "serving" { status = try await near.status("plain") }
+            #expect(status.sandbox == before.sandbox)
+            #expect(try await near.sum().pid == pid)
+            #expect(try await circle.sandboxes().count == 1)
+            try await near.succeed("destroy", "plain", "--yes")
+            #expect(try await circle.sandboxes().isEmpty)
+            _ = try await near("down")
+            _ = await server.outcome()
         }
     }
 

@@ -8,6 +8,8 @@ struct Circle: Sendable {
     let near: CLI
     let far: CLI
     let network: BadNetwork
+    /// What names the far side to the near one.
+    let variables: [String: String]
 
     /// A sandbox of the far side, as its owner sees it.
     struct Row: Decodable {
@@ -46,8 +48,9 @@ struct Circle: Sendable {
             let network = try BadNetwork(to: try port(far))
             defer { network.close() }
             try await CLI.with { near in
-                let server = try await near.serve(environment: try variables(far, at: network.url))
-                try await body(Circle(near: near, far: far, network: network))
+                let variables = try variables(far, at: network.url)
+                let server = try await near.serve(environment: variables)
+                try await body(Circle(near: near, far: far, network: network, variables: variables))
                 _ = try await near("down")
                 _ = await server.outcome()
             }
