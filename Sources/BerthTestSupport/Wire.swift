@@ -57,6 +57,9 @@ public final class Wire: @unchecked Sendable {
 
     deinit { close() }
 
+    /// Says that nothing more is sent; reading goes on.
+    public func finishSending() { shutdown(socket, Int32(SHUT_WR)) }
+
     /// Closes the socket, once.
     public func close() {
         if isOpen { Glibc.close(socket) }

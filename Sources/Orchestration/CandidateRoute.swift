@@ -5,10 +5,16 @@ import DeploymentCore
 import Gateway
 import HealthProbing
 import Sandboxes
+import Waiting
 
 /// Smoke predictions through the real gateway before anyone else can: the candidate is published under a name of
 /// 32 random characters for as long as its tests run.
 struct CandidateRoute: Sendable {
+    /// How often a test is run whose requests are lost on the way to a sandbox elsewhere.
+    static let attempts = 3
+    /// The wait before the second time; before the third it is twice as long.
+    static let delay = Duration.milliseconds(200)
+
     let workshop: Workshop
     let replica: Replica
 
@@ -20,12 +26,28 @@ struct CandidateRoute: Sendable {
         defer { _ = workshop.gateway.withdraw(name) }
         var failed: [SmokeReport] = []
         for test in tests {
-            try Task.checkCancellation()
-            let result = await run(test, under: name)
+            let result = try await runThroughFailures(test, under: name)
             if !result.passed { failed.append(result) }
             try report(result)
         }
         return failed
+    }
+
+    /// What the network lost says nothing about the app, so such a test is run again.
+    private func runThroughFailures(_ test: SmokeTest, under name: String) async throws -> SmokeReport {
+        var attempt = 1
+        while true {
+            try Task.checkCancellation()
+            let lost = replica.sandbox.lostRequests
+            var result = await run(test, under: name)
+            guard !result.passed, replica.sandbox.lostRequests > lost else { return result }
+            guard attempt < Self.attempts else {
+                result.failures.insert("the request is lost on the way to \(replica.sandbox.origin ?? "it")", at: 0)
+                return result
+            }
+            try await workshop.clock.pause(for: Self.delay * attempt)
+            attempt += 1
+        }
     }
 
     /// Tests of the routed paths go through the gateway; tests of other paths of an own app go to the app.

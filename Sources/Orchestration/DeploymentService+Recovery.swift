@@ -20,13 +20,15 @@ extension DeploymentService {
         for rollout in try workshop.store.runningRollouts() { try interrupt(rollout) }
         var kept: Set<String> = []
         var failures: [String] = []
-        let found = try await foundSandboxes(&failures)
+        let (found, silent) = try await foundSandboxes(&failures)
         let sandboxes = found.map(\.record)
         var ended: [String] = []
+        var unfinished: [String] = []
         for deployment in try workshop.store.deployments() {
             do {
                 if try isOver(deployment) {
-                    ended.append(deployment.name)
+                    let isOutOfReach = try usedProviders(of: deployment.name).contains { silent.contains($0.name) }
+                    if isOutOfReach { unfinished.append(deployment.name) } else { ended.append(deployment.name) }
                     continue
                 }
             } catch {
@@ -35,7 +37,7 @@ extension DeploymentService {
             }
             workshop.expiries.set(deployment.name, at: deployment.expiresAt)
             do {
-                if let sandbox = try await recover(deployment, sandboxes) { kept.insert(sandbox) }
+                if let sandbox = try await recover(deployment, sandboxes, silent) { kept.insert(sandbox) }
             } catch let error as Unreadable {
                 // It may serve well under the version that wrote it: what we do not understand we do not remove.
                 if let sandbox = error.sandbox { kept.insert(sandbox) }
@@ -49,10 +51,12 @@ extension DeploymentService {
                 try await provider.destroy(sandbox.id)
             } catch {
                 failures.append("sandbox \(sandbox.id) was not removed: \(error)")
-                // `berth destroy` and the next start try again.
+                unfinished += ended.filter { $0 == sandbox.labels.deployment }
                 ended.removeAll { $0 == sandbox.labels.deployment }
             }
         }
+        // What cannot be finished now is tried again once everything runs.
+        for name in unfinished { workshop.expiries.set(name, at: workshop.now()) }
         for name in ended {
             do {
                 try forget(name)
@@ -69,13 +73,14 @@ extension DeploymentService {
         return failures
     }
 
-    /// What every provider has of ours. One elsewhere that does not answer keeps nobody down: its sandboxes end by
-    /// themselves, since nobody extends their time.
+    /// What every provider has of ours, and the names of those that do not answer. They keep nobody down: what nobody
+    /// asks for again ends by itself there, since nobody extends its time.
     private func foundSandboxes(
         _ failures: inout [String]
-    ) async throws -> [(record: SandboxRecord, provider: any SandboxProvider)] {
+    ) async throws -> (found: [(record: SandboxRecord, provider: any SandboxProvider)], silent: Set<String>) {
         let local = workshop.provider
         var found = try await local.list().map { (record: $0, provider: local) }
+        var silent: Set<String> = []
         for provider in workshop.remoteProviders {
             do {
                 let records = try await withDeadline(
@@ -84,10 +89,11 @@ extension DeploymentService {
                 ) { try await provider.list() }
                 found += records.map { (record: $0, provider: provider) }
             } catch {
+                silent.insert(provider.name)
                 failures.append("the sandboxes of \(provider.name) could not be listed: \(error)")
             }
         }
-        return found.filter { !$0.record.labels.isHosted }  // clients own those
+        return (found.filter { !$0.record.labels.isHosted }, silent)  // clients own those
     }
 
     /// Forgets old revisions and removes the files that none of the others needs.
@@ -131,7 +137,9 @@ extension DeploymentService {
     }
 
     /// Adopts the sandbox of a deployment, or begins to start another; returns the adopted one.
-    private func recover(_ deployment: DeploymentRecord, _ sandboxes: [SandboxRecord]) async throws -> String? {
+    private func recover(
+        _ deployment: DeploymentRecord, _ sandboxes: [SandboxRecord], _ silent: Set<String>
+    ) async throws -> String? {
         guard let number = deployment.activeRevision,
             let record = try workshop.store.revision(number, of: deployment.name)
         else { return nil }
@@ -156,8 +164,10 @@ extension DeploymentService {
             adopt(supervisor, as: deployment.name)
             return nil
         }
+        let isUnknown = snapshot.manifest.provider.map { silent.contains($0.name.rawValue) } ?? false
         let supervisor = Supervisor(
-            workshop: workshop, tasks: tasks, restarting: snapshot, because: "the control plane was started again")
+            workshop: workshop, tasks: tasks, restarting: snapshot, unknown: isUnknown ? replica?.sandbox : nil,
+            because: "the control plane was started again")
         // Its route exists and answers 503 until the new replica takes it: clients come back, a 404 would send them away.
         workshop.gateway.publish(deployment.name, .absent(snapshot))
         supervisor.begin()

@@ -224,8 +224,19 @@ public actor DeploymentService {
 
     /// Ends a deployment: its rollout, its traffic, its sandbox, its records and its logs.
     ///
+    /// What cannot be removed now, since its provider is out of reach, is removed later without being asked for again.
+    ///
     /// - Throws: `not_found` when there is none of that name.
-    public func destroy(_ name: String) async throws { try await end(name, because: nil) }
+    public func destroy(_ name: String) async throws {
+        do {
+            try await end(name, because: nil)
+        } catch let error as BerthError where [.unreachable, .timeout].contains(error.code) {
+            workshop.expiries.set(name, at: workshop.now())
+            throw BerthError(
+                error.code, "\(name) serves no more, but not all of it is removed: \(error.message)",
+                suggestion: "the rest is removed as soon as the service answers again", cause: error.cause)
+        }
+    }
 
     /// - Parameter event: why it is destroyed, when nobody asked for it.
     func end(_ name: String, because event: LifecycleRecord?) async throws {
@@ -290,7 +301,7 @@ public actor DeploymentService {
     }
 
     /// Who made sandboxes for a deployment: this machine, and whom its revisions name.
-    private func usedProviders(of name: String) throws -> [any SandboxProvider] {
+    func usedProviders(of name: String) throws -> [any SandboxProvider] {
         let named = try workshop.store.revisions(of: name).compactMap { revision in
             JSONText.decode(Manifest.self, revision.manifest)?.provider?.name.rawValue
         }

@@ -32,7 +32,9 @@ struct RolloutRunner: Sendable {
         var snapshot = try Snapshot(revision)
         let provider = try workshop.provider(of: snapshot.manifest)
         // Before packages are installed for a sandbox that nobody wants.
-        let capabilities = try await provider.capabilities(demanding: snapshot.manifest.isolation)
+        let capabilities = try await reaching(provider) {
+            try await provider.capabilities(demanding: snapshot.manifest.isolation)
+        }
         try capabilities.network.require(snapshot.manifest.network)
         if snapshot.manifest.sudo ?? false { try capabilities.requireIdentities() }
         let environment = try await prepare(&snapshot, rollout)
@@ -41,7 +43,9 @@ struct RolloutRunner: Sendable {
         let standby = await launcher.takeStandby(environment)
         let sandboxID = standby?.sandbox.id ?? Identifier.random(16)
         do {
-            let replica = try await launch(launcher, rollout, sandboxID, environment, standby, output)
+            let replica = try await reaching(provider) {
+                try await launch(launcher, rollout, sandboxID, environment, standby, output)
+            }
             try await smoke(replica, rollout)
             guard kind != .test else {
                 output.close("stopped: the test is over")
@@ -53,6 +57,22 @@ struct RolloutRunner: Sendable {
             output.close("stopped: the rollout failed")
             try await undo(sandboxID, of: rollout, provider, because: error)
             throw error
+        }
+    }
+
+    /// Says of a failure to reach a provider elsewhere what it is: a failure to make or keep a sandbox there.
+    private func reaching<Result>(
+        _ provider: any SandboxProvider, _ body: () async throws -> Result
+    ) async throws -> Result {
+        do {
+            return try await body()
+        } catch let error as BerthError
+            where !provider.showsHostFolders && [.unreachable, .timeout].contains(error.code)
+        {
+            throw BerthError(
+                .sandbox, "the provider \(provider.name) cannot be reached: \(error.message)",
+                suggestion: "`berth doctor --provider \(provider.name)` tries the way there; then deploy again",
+                cause: error.cause)
         }
     }
 
@@ -241,7 +261,9 @@ struct RolloutRunner: Sendable {
             throw UndoFailure(
                 error: BerthError(
                     .sandbox, "undoing the rollout failed, sandbox \(sandboxID) may be left over",
-                    suggestion: "`berth down` and `berth serve` sweep it up",
+                    suggestion: provider.showsHostFolders
+                        ? "`berth down` and `berth serve` sweep it up"
+                        : "it is removed as soon as \(provider.name) answers again",
                     cause: BerthError(.sandbox, "\(error)", cause: undoing)))
         }
     }

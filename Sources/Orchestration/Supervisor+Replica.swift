@@ -1,12 +1,15 @@
 import DeploymentCore
 import DeploymentStore
 import Gateway
+import HealthProbing
 import Sandboxes
 import Waiting
 
 extension Supervisor {
     /// The most attempts to remove a sandbox that nobody waits for; what is left then is swept up at the next start.
     static let removalAttempts = 8
+    /// How long the agent of a sandbox elsewhere may take to answer.
+    static let reachTimeout = Duration.seconds(5)
 
     /// Starts a new replica, gives it the traffic, and removes what is left of the old one.
     ///
@@ -18,6 +21,10 @@ extension Supervisor {
         let launcher = try ReplicaLauncher(
             workshop: workshop, snapshot: snapshot, rollout: "restart", isTriedAgain: isTriedAgain)
         let provider = launcher.provider
+        if let old, status.withLock(\.isUnknown) {
+            if let replica = try await takeHold(of: old, launcher) { return replica }
+            status.withLock { $0.isUnknown = false }
+        }
         let environment = try await launcher.environment()
         let standby = await launcher.takeStandby(environment)
         // A cold start needs the memory of the old one; beside a standby the old one can wait, and so can what is left of
@@ -64,6 +71,33 @@ extension Supervisor {
             return "\(way), \(Int((ContinuousClock.now - since).milliseconds)) ms"
         }
         CrashPoint.waking.pass(if: woken != nil)
+        try expose(replica, woken)
+        if let woken { output.note("woken: \(woken)") }
+        return replica
+    }
+
+    /// Takes hold of a replica that an earlier control plane started; nil when it is gone.
+    private func takeHold(of sandbox: String, _ launcher: ReplicaLauncher) async throws -> Replica? {
+        let replica: Replica
+        do {
+            let sandbox = try await launcher.provider.adopt(sandbox)
+            let process = try await sandbox.process(tagged: Replica.processTag)
+            replica = launcher.capture(process, in: sandbox, output: launcher.makeOutput(), tasks: tasks)
+        } catch let error as BerthError where error.code == .notFound {
+            return nil
+        }
+        try expose(replica, nil)
+        status.withLock { status in
+            status.isUnknown = false
+            status.output = replica.output
+        }
+        return replica
+    }
+
+    /// Gives a replica the traffic.
+    ///
+    /// - Parameter woken: how it was woken up; nil when it was restarted.
+    private func expose(_ replica: Replica, _ woken: String?) throws {
         try workshop.traffic.withLock { _ in
             try Task.checkCancellation()
             do {
@@ -78,8 +112,28 @@ extension Supervisor {
             CrashPoint.awake.pass(if: woken != nil)
             workshop.gateway.publish(snapshot.name, replica.upstream)
         }
-        if let woken { output.note("woken: \(woken)") }
-        return replica
+    }
+
+    /// Suspends until the replica has failed its probes; nil when cancelled.
+    ///
+    /// One elsewhere that merely cannot be reached is not replaced: another one could not be reached either.
+    func livenessFailure(of replica: Replica) async -> ProbeOutcome? {
+        while let outcome = await workshop.liveness.watch(
+            replica.sandbox, manifest: replica.snapshot.manifest, nonce: replica.expectedNonce,
+            tag: replica.expectedNonce == nil ? Replica.processTag : nil, clock: workshop.clock)
+        {
+            guard replica.sandbox.origin != nil, let agent = replica.sandbox.agent else { return outcome }
+            do {
+                try await agent.checkHealth(timeout: Self.reachTimeout)
+                return outcome
+            } catch let error as BerthError where [.unreachable, .timeout].contains(error.code) {
+                replica.output.note(
+                    "liveness failed: \(outcome), but nothing else in the sandbox is in reach: \(error)")
+            } catch {
+                return outcome
+            }
+        }
+        return nil
     }
 
     /// Removes a sandbox that nobody waits for, trying again when that fails.

@@ -1,7 +1,6 @@
 import DeploymentCore
 import DeploymentStore
 import Gateway
-import HealthProbing
 import Sandboxes
 import Waiting
 
@@ -48,6 +47,8 @@ final class Supervisor: Sendable {
     struct Status {
         var state = State.serving
         var sandbox: String?
+        /// Whether it could not be asked yet what became of the sandbox.
+        var isUnknown = false
         var network: String?
         var output: OutputCapture?
         var restarts = 0
@@ -80,12 +81,22 @@ final class Supervisor: Sendable {
     }
 
     /// Supervises a revision whose replica is gone: the first thing is to start one.
-    init(workshop: Workshop, tasks: OwnedTasks, restarting snapshot: Snapshot, because reason: String) {
+    ///
+    /// - Parameter sandbox: the one of an earlier control plane whose provider does not answer yet, which is taken hold of
+    ///   once it does; nil when there is none.
+    init(
+        workshop: Workshop, tasks: OwnedTasks, restarting snapshot: Snapshot, unknown sandbox: String?,
+        because reason: String
+    ) {
         self.workshop = workshop
         self.tasks = tasks
         self.snapshot = snapshot
         self.first = nil
-        status.withLock { $0.state = .restarting(reason) }
+        status.withLock { status in
+            status.state = .restarting(reason)
+            status.sandbox = sandbox
+            status.isUnknown = sandbox != nil
+        }
     }
 
     /// Supervises a revision that sleeps; `restingUpstream` is its route.
@@ -200,18 +211,13 @@ final class Supervisor: Sendable {
 
     /// What happens to the replica next; nil when the supervision ended first.
     private func nextEvent(_ replica: Replica, _ asked: Promise<RestCall>) async -> Event? {
-        let liveness = workshop.liveness
-        let clock = workshop.clock
-        return await withTaskGroup(of: Event?.self) { group in
+        await withTaskGroup(of: Event?.self) { group in
             group.addTask {
                 guard let ending = await replica.output.exit.wait() else { return nil }
                 return .broken(ending.map { "the app ended with \($0)" } ?? "the sandbox went away")
             }
             group.addTask {
-                let outcome = await liveness.watch(
-                    replica.sandbox, manifest: replica.snapshot.manifest, nonce: replica.expectedNonce,
-                    tag: replica.expectedNonce == nil ? Replica.processTag : nil, clock: clock)
-                return outcome.map { .broken("liveness failed: \($0)") }
+                await self.livenessFailure(of: replica).map { .broken("liveness failed: \($0)") }
             }
             group.addTask { await asked.wait().map { .rest($0) } }
             defer { group.cancelAll() }

@@ -40,6 +40,17 @@ extension Sandbox {
     ) async throws {
         guard let agent else { throw BerthError(.sandbox, "sandbox \(id) has no agent that takes files") }
         try await agent.upload(
+            file: file, length: length, to: path, executable: executable, timeout: timeout, progress: progress)
+    }
+}
+
+extension EnvdClient {
+    /// Streams the first `length` bytes of a file of this machine into the sandbox; `progress` is told the bytes so far.
+    public func upload(
+        file: String, length: Int64, to path: String, executable: Bool, timeout: Duration,
+        progress: @escaping @Sendable (Int64) -> Void
+    ) async throws {
+        try await upload(
             HostFile.body(file, length: length, progress: progress), to: path, executable: executable, timeout: timeout)
     }
 }

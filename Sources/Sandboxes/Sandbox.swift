@@ -62,6 +62,9 @@ public protocol Sandbox: Sendable {
     /// Where it is and what it is called there, where that is not this machine: `e2b, i0123…`.
     var origin: String? { get }
 
+    /// How many requests to its ports the network between it and this machine has lost so far.
+    var lostRequests: Int { get }
+
     /// Streams a file of this machine into it, making folders, within `timeout`; `progress` is told the bytes so far.
     func upload(
         _ file: String, length: Int64, to path: String, executable: Bool, timeout: Duration,

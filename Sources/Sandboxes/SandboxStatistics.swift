@@ -84,6 +84,8 @@ extension Sandbox {
     }
     /// On this machine.
     public var origin: String? { nil }
+    /// None: there is no network between.
+    public var lostRequests: Int { 0 }
     /// Nothing is to be taken away: what was made here never reached more than its app may.
     public func seal() async throws {}
     /// Nothing that this provider knows of.

@@ -6,45 +6,15 @@ import Testing
 
 /// One control plane deploys to another one that acts as E2B: the full circle.
 @Suite struct RemoteCircleTests {
-    /// Runs `body` with a control plane that serves E2B's protocol, and the variables that name it.
-    private static func withFarSide(
-        _ body: (_ far: CLI, _ variables: [String: String]) async throws -> Void
-    ) async throws {
-        try await CLI.with(.namespaces) { far in
-            let server = try await far.serve()
-            let port = try #require(try far.endpoint().e2bPort)
-            let key = try String(contentsOfFile: "\(far.home)/e2b.key", encoding: .utf8)
-            let url = "http://127.0.0.1:\(port)"
-            try await body(
-                far,
-                [
-                    "E2B_API_KEY": key.trimmingCharacters(in: .whitespacesAndNewlines), "E2B_API_URL": url,
-                    "E2B_SANDBOX_URL": url,
-                ])
-            _ = try await far("down")
-            _ = await server.outcome()
-        }
-    }
-
-    private struct Row: Decodable {
-        var sandbox: String
-        var state: String
-        var labels: [String: String]
-    }
-
-    private static func sandboxes(_ far: CLI) async throws -> [Row] {
-        try await far.json([Row].self, "sandbox", "list")
-    }
-
     @Test(.timeLimit(.minutes(5))) func deploymentLivesElsewhereAsItDoesHere() async throws {
-        try await Self.withFarSide { far, variables in
+        try await Circle.withFarSide { far, variables in
             try await CLI.with { near in
                 let manifest = try PlainApp(more: "provider: e2b").write(near)
                 let deploy = try await near.succeed("deploy", manifest, environment: variables)
                 for stage in RolloutStage.allCases { #expect(deploy.stderr.contains(stage.rawValue), "\(deploy.all)") }
                 let answer = try await near.ask("plain/predict", #"{"input": [1, 2, 3.5]}"#)
                 #expect(answer.status == 200, "\(answer.text)")
-                let made = try await Self.sandboxes(far)
+                let made = try await Circle.sandboxes(far)
                 #expect(made.map(\.state) == ["running"])
                 #expect(made.first?.labels["berth-deployment"] == "plain")
                 #expect(try await near.exec("plain", "sh", "-c", "echo $BERTH_DEPLOYMENT").stdout == "plain\n")
@@ -64,7 +34,7 @@ import Testing
                 #expect(try await near.ask("plain/predict", #"{"input": [1]}"#).status == 200)
 
                 // One that ends is replaced.
-                for row in try await Self.sandboxes(far) where row.labels["berth-sandbox"] == before {
+                for row in try await Circle.sandboxes(far) where row.labels["berth-sandbox"] == before {
                     try await far.succeed("sandbox", "kill", row.sandbox)
                 }
                 var status = try await near.settled("plain")
@@ -73,7 +43,7 @@ import Testing
                 #expect(try await near.ask("plain/predict", #"{"input": [1]}"#).status == 200)
 
                 try await near.succeed("destroy", "plain", "--yes")
-                #expect(try await Self.sandboxes(far).isEmpty)
+                #expect(try await Circle.sandboxes(far).isEmpty)
                 _ = try await near("down")
                 _ = await server.outcome()
             }
@@ -81,7 +51,7 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(5))) func failuresEndAsTheyDoHereAndLeaveNothing() async throws {
-        try await Self.withFarSide { far, variables in
+        try await Circle.withFarSide { far, variables in
             try await CLI.with { near in
                 var app = PlainApp(more: "provider: e2b")
                 app.prologue = "raise SystemExit('broken on purpose')"
@@ -92,13 +62,13 @@ import Testing
                 app.expectedSum = 7
                 let wrong = try await near("deploy", try app.write(near), environment: variables)
                 #expect(wrong.status == 15, "\(wrong.all)")
-                #expect(try await Self.sandboxes(far).isEmpty)
+                #expect(try await Circle.sandboxes(far).isEmpty)
             }
         }
     }
 
     @Test(.timeLimit(.minutes(5))) func sandboxesAreUsedByHand() async throws {
-        try await Self.withFarSide { far, _ in
+        try await Circle.withFarSide { far, _ in
             let id = try await far.succeed("sandbox", "create", "--timeout", "120", "-e", "GREETING=hello").stdout
                 .trimmingCharacters(in: .whitespacesAndNewlines)
             let said = try await far("sandbox", "exec", id, "--", "sh", "-c", "echo $GREETING; exit 3")
@@ -115,17 +85,17 @@ import Testing
             #expect(try await far.succeed("sandbox", "exec", id, "--", "cat", "/tmp/b.txt").stdout == "some text")
             try await far.succeed("sandbox", "kill", id)
             #expect(try await far("sandbox", "kill", id).status == 1)
-            #expect(try await Self.sandboxes(far).isEmpty)
+            #expect(try await Circle.sandboxes(far).isEmpty)
         }
     }
 
     @Test(.timeLimit(.minutes(5))) func doctorFindsTheServiceWellAndCleansUp() async throws {
-        try await Self.withFarSide { far, variables in
+        try await Circle.withFarSide { far, variables in
             let examined = try await far("doctor", "--provider", "e2b", environment: variables)
             for name in ["key", "create", "files", "command", "clean-up"] {
                 #expect(examined.stdout.contains("✓ \(name): "), "\(examined.all)")
             }
-            #expect(try await Self.sandboxes(far).isEmpty)
+            #expect(try await Circle.sandboxes(far).isEmpty)
             var wrong = variables
             wrong["E2B_API_KEY"] = "e2b_" + String(repeating: "0", count: 40)
             let refused = try await far("doctor", "--provider", "e2b", environment: wrong)

@@ -119,6 +119,30 @@ import Waiting
         }
     }
 
+    @Test func killThatFailedIsMadeUpForOnceTheServiceAnswers() async throws {
+        let clock = TestClock()
+        try await Nearby.with(clock, time: { clock.now.offset }) { near in
+            _ = try await near.provider.create(Nearby.specification())
+            // Refused, not lost, so that nothing is waited for.
+            near.far.answer([FarSide.json(500, ["code": 500, "message": "no"])])
+            #expect(await failure { try await near.provider.destroy("ours1") }?.code == .sandbox)
+            #expect(near.far.live.count == 1)
+            let running = Task { await near.provider.run() }
+            while !near.far.live.isEmpty { await Task.yield() }
+            running.cancel()
+            await running.value
+        }
+    }
+
+    @Test(arguments: [FarSide.Fault.failsBefore, .losesReply])
+    func lookThatFailsOnceIsRepeated(_ fault: FarSide.Fault) async throws {
+        try await Nearby.with { near in
+            _ = try await near.provider.create(Nearby.specification())
+            near.far.set(.list, fault, times: 1)
+            #expect(try await near.provider.list().count == 1)
+        }
+    }
+
     @Test(arguments: [FarSide.Fault.failsBefore, .losesReply])
     func pauseThatFailsIsNoPause(_ fault: FarSide.Fault) async throws {
         try await Nearby.with { near in

@@ -127,6 +127,32 @@ import Testing
         }
     }
 
+    @Test(arguments: [true, false]) func oneSideOfATunnelMayFallSilentAndGoOnListening(_ isClient: Bool) async throws {
+        try await withWorld { world in
+            let (near, far) = try Wire.pair()
+            world.doors.change("one") { $0.sockets[8000] = far }
+            try await onThread {
+                let client = try world.connect()
+                defer { client.close() }
+                try client.send(request(fields: Self.upgrade))
+                _ = try near.read(through: "\r\n\r\n")
+                try near.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+                _ = try client.read(through: "\r\n\r\n")
+                let (silent, other) = isClient ? (client, near) : (near, client)
+                try silent.send("last words")
+                silent.finishSending()
+                #expect(try other.readToEnd() == Array("last words".utf8))
+                // More than the kernel holds, so that it passes while the other side is silent.
+                let answer = [UInt8](repeating: 7, count: Self.size)
+                Thread {
+                    try? other.send(answer)
+                    other.finishSending()
+                }.start()
+                #expect(try silent.readToEnd() == answer)
+            }
+        }
+    }
+
     @Test func anUpgradeThatThePortDoesNotWantIsAnOrdinaryRequest() async throws {
         try await withWorld { world in
             let port = world.port

@@ -58,17 +58,17 @@ extension DeploymentService {
         return try self.deployment(name)
     }
 
-    /// Destroys deployments as their time comes, until the task is cancelled.
+    /// Destroys deployments as their time comes, and those whose end could not be finished, until the task is cancelled.
     ///
     /// - Parameter report: told what happened, for the control plane's log.
     public nonisolated func expireDeployments(_ report: @escaping @Sendable (String) -> Void) async {
         await workshop.expiries.run { name in
             do {
-                if try await self.expire(name) { report("deployment \(name) has expired and is destroyed") }
+                if let reason = try await self.expire(name) { report("deployment \(name) \(reason) and is destroyed") }
             } catch let error as RolloutRuns {
                 throw error
             } catch {
-                report("deployment \(name) has expired and was not destroyed yet: \(error)")
+                report("deployment \(name) is over and was not destroyed yet: \(error)")
                 throw error
             }
         }
@@ -77,15 +77,18 @@ extension DeploymentService {
     /// A rollout may bring a new end with it, so an old one waits.
     private struct RolloutRuns: Error {}
 
-    /// False when its end was moved, or it is gone already.
-    private func expire(_ name: String) async throws -> Bool {
-        guard let deployment = try workshop.store.deployment(name), let expiresAt = deployment.expiresAt,
-            expiresAt <= workshop.now()
-        else { return false }
+    /// Why it is destroyed; nil when its end was moved, or it is gone already.
+    private func expire(_ name: String) async throws -> String? {
+        guard let deployment = try workshop.store.deployment(name) else { return nil }
+        if deployment.isEnding {
+            try await end(name, because: nil)
+            return "was left over"
+        }
+        guard let expiresAt = deployment.expiresAt, expiresAt <= workshop.now() else { return nil }
         guard try workshop.store.runningRollouts(of: name).isEmpty else { throw RolloutRuns() }
         try await end(
             name, because: LifecycleRecord(deployment: name, kind: .expired, time: workshop.now()))
-        return true
+        return "has expired"
     }
 
     // MARK: events

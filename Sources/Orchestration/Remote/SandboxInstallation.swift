@@ -12,6 +12,8 @@ struct SandboxInstallation: Sendable {
     static let tag = "install"
     /// The most of its output that is kept for an error, in bytes.
     static let outputLimit = 64 << 10
+    /// How often the output is subscribed to again when it breaks off; the installation goes on meanwhile.
+    static let resubscribeAttempts = 5
     /// What the script ends with when no Python of the wanted version is there.
     private static let noPython: Int32 = 21
 
@@ -45,7 +47,7 @@ struct SandboxInstallation: Sendable {
     /// - Throws: `dependencies` with the installer's words.
     func run(in sandbox: any Sandbox, progress: @escaping @Sendable (String) -> Void) async throws {
         try await sandbox.write(Array(lock.utf8), to: Self.lockFile, executable: false)
-        let process = try await sandbox.start(
+        var process = try await sandbox.start(
             ProcessSpecification(
                 tag: Self.tag,
                 command: [
@@ -53,18 +55,34 @@ struct SandboxInstallation: Sendable {
                 ],
                 environment: ["UV_NO_PROGRESS": "1", "NO_COLOR": "1", "PIP_NO_INPUT": "1"], workingDirectory: "/"))
         var lines = LineCutter(limit: Self.outputLimit)
-        do {
-            for try await event in process.events {
-                switch event {
-                case .stdout(let bytes), .stderr(let bytes): for line in lines.take(bytes) { progress(line) }
-                case .ended(.exited(code: 0)): return
-                case .ended(let status): throw failure(status, lines.text)
+        var attempts = 0
+        while true {
+            do {
+                return try await follow(process, &lines, progress)
+            } catch let error as BerthError where error.code == .unreachable && attempts < Self.resubscribeAttempts {
+                attempts += 1
+                do {
+                    process = try await sandbox.process(tagged: Self.tag)
+                } catch let missing as BerthError where missing.code == .notFound {
+                    throw error
                 }
+            } catch {
+                // Whoever stopped waiting has no use for what goes on.
+                try? await uncancelled { [process] in try await process.signal(9) }
+                throw error
             }
-        } catch {
-            // Whoever stopped waiting has no use for what goes on.
-            try? await uncancelled { try await process.signal(9) }
-            throw error
+        }
+    }
+
+    private func follow(
+        _ process: any SandboxProcess, _ lines: inout LineCutter, _ progress: @Sendable (String) -> Void
+    ) async throws {
+        for try await event in process.events {
+            switch event {
+            case .stdout(let bytes), .stderr(let bytes): for line in lines.take(bytes) { progress(line) }
+            case .ended(.exited(code: 0)): return
+            case .ended(let status): throw failure(status, lines.text)
+            }
         }
         throw BerthError(.unreachable, "the sandbox went away while packages were installed in it")
     }

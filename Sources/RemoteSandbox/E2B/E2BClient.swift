@@ -5,8 +5,8 @@ import Waiting
 
 /// A client of E2B's control plane, the hosted one or any that speaks its protocol.
 ///
-/// Refused calls are repeated as the official clients do it (`E2BRetry`); one whose request was sent and whose answer was
-/// lost is not, since nobody knows what became of it.
+/// Refused calls are repeated as the official clients do it (`E2BRetry`). One whose request was sent and whose answer was
+/// lost is repeated only where twice is as good as once: to look, to kill, to put in place.
 public struct E2BClient: Sendable {
     /// The budget of one call, repetitions and waits included.
     public static let timeout = Duration.seconds(60)
@@ -49,6 +49,9 @@ public struct E2BClient: Sendable {
         var wish: String
         /// Whether twice would be one too many.
         var isSentOnce = false
+
+        /// Methods that may be sent again without knowing what became of the first time (RFC 9110, 9.2.2).
+        var isIdempotent: Bool { ["GET", "DELETE", "PUT"].contains(method) }
     }
 
     /// Makes a call; the answer is a success.
@@ -70,7 +73,8 @@ public struct E2BClient: Sendable {
                     retryAfter: reply.headers["Retry-After"], attempt: attempt, jitter: jitter())
             } catch let error as BerthError {
                 failure = unreachable(error, call.wish)
-                if error.isUnsent, attempt < E2BRetry.limit { delay = E2BRetry.backOff(attempt, jitter()) }
+                let mayRepeat = error.isUnsent || (error.code == .unreachable && call.isIdempotent)
+                if mayRepeat, attempt < E2BRetry.limit { delay = E2BRetry.backOff(attempt, jitter()) }
             }
             spent += ContinuousClock.now - start
             // A wait that ends behind the budget would only tell the failure later.

@@ -6,8 +6,6 @@ import Waiting
 extension E2BProvider {
     /// How often a creation is asked for whose answer was lost.
     static let createAttempts = 3
-    /// How often a sandbox is killed whose answer was lost.
-    static let killAttempts = 4
     /// The waits, in milliseconds, after which it is looked again for what a lost creation may have made.
     static let doubtfulWaits: [Int64] = [5_000, 30_000, 120_000]
 
@@ -28,7 +26,7 @@ extension E2BProvider {
             let handle = try await made(specification.id, creation)
             let sandbox = make(labels, handle, startedAt: now() / 1_000)
             sandbox.sealing = network
-            try await sandbox.envd.makeFolder(sandbox.appFolder)
+            try await sandbox.repeating { try await sandbox.envd.makeFolder(sandbox.appFolder) }
             hold(sandbox)
             return sandbox
         } catch {
@@ -70,29 +68,22 @@ extension E2BProvider {
     }
 
     /// Ends a sandbox, every one that carries this id.
+    ///
+    /// What cannot be ended now is ended once the service answers again, as long as `run()` runs; the error is thrown all
+    /// the same.
     public func destroy(_ id: String) async throws {
         let known = sandboxes.withLock { $0.removeValue(forKey: id) }
         times.set(Self.life(id), at: nil)
         await known?.close()
-        if let known { return try await kill(known.handle.sandbox) }
-        for found in try await repeating({ try await self.find(id) }) { try await kill(found.handle.sandbox) }
-    }
-
-    private func kill(_ remote: String) async throws {
-        _ = try await repeating { try await self.client.kill(remote) }
-    }
-
-    /// Asks again what may be asked twice, when the answer was lost.
-    private func repeating<Result>(_ body: () async throws -> Result) async throws -> Result {
-        var attempt = 0
-        while true {
-            do {
-                return try await body()
-            } catch let error as BerthError where [.unreachable, .timeout].contains(error.code) {
-                attempt += 1
-                guard attempt < Self.killAttempts else { throw error }
-                try await clock.pause(for: E2BRetry.backOff(attempt, 1))
+        do {
+            if let known {
+                try await client.kill(known.handle.sandbox)
+            } else {
+                for found in try await find(id) { try await client.kill(found.handle.sandbox) }
             }
+        } catch {
+            times.set(Self.debt(id), at: now())
+            throw error
         }
     }
 

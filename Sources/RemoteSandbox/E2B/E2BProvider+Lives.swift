@@ -9,15 +9,16 @@ extension E2BProvider {
 
     static func life(_ id: String) -> String { "life:\(id)" }
     static func doubt(_ id: String, _ index: Int) -> String { "doubt\(index):\(id)" }
+    static func debt(_ id: String) -> String { "debt:\(id)" }
 
-    /// Keeps the sandboxes alive, and looks for doubtful ones, until the task is cancelled.
+    /// Keeps the sandboxes alive, looks for doubtful ones, and ends those that could not be ended, until the task is
+    /// cancelled.
     ///
     /// Whoever ends without it leaves sandboxes that end by themselves within their timeout.
     public func run() async {
         await times.run { key in
             let id = String(key[key.index(after: key.firstIndex(of: ":") ?? key.startIndex)...])
-            if key.hasPrefix("doubt") { return try await self.sweep(id) }
-            try await self.extend(id)
+            if key == Self.life(id) { try await self.extend(id) } else { try await self.sweep(id) }
         }
     }
 

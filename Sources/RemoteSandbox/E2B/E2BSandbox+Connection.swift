@@ -46,6 +46,9 @@ extension E2BSandbox {
         } catch let error as BerthError where (error.cause as? CurlError)?.isTimeout == true {
             // Somebody took the connection and says nothing; the next request finds out the same, with its own deadline.
             return
+        } catch let error as BerthError where error.cause is CurlError {
+            state.withLock { $0.lostRequests += 1 }
+            throw error
         }
     }
 
@@ -68,6 +71,7 @@ extension E2BSandbox {
         let relay = PortRelay(target: target(port), curl: client.curl) { [weak self] refusal in
             self?.state.withLock { state in
                 state.openPorts.remove(port)
+                if refusal == nil { state.lostRequests += 1 }
                 if refusal == .noSandbox { state.isGone = true }
             }
         }

@@ -20,6 +20,7 @@ public final class E2BSandbox: Sandbox {
         var isGone = false
         /// Ports that somebody answered on, and nobody refused since.
         var openPorts: Set<Int> = []
+        var lostRequests = 0
         var network: String
         /// What is to be closed once the installation is over; nil when that is done.
         var sealing: SandboxNetworkSettings?
@@ -70,6 +71,8 @@ public final class E2BSandbox: Sandbox {
     public var isPaused: Bool { state.withLock(\.isPaused) }
     /// Where it is, for people.
     public var origin: String? { "e2b, \(handle.sandbox)" }
+    /// How many requests to its ports the network has lost.
+    public var lostRequests: Int { state.withLock(\.lostRequests) }
     /// The agent inside.
     public var agent: EnvdClient? { envd }
 
@@ -103,13 +106,28 @@ public final class E2BSandbox: Sandbox {
 
     /// Writes a file, making its folders.
     public func write(_ bytes: [UInt8], to path: String, executable: Bool) async throws {
-        try await envd.write(bytes, to: path, executable: executable)
+        try await repeating { try await envd.write(bytes, to: path, executable: executable) }
+    }
+
+    /// Streams a file of this machine into it, from its beginning again after a failure of the network.
+    public func upload(
+        _ file: String, length: Int64, to path: String, executable: Bool, timeout: Duration,
+        progress: @escaping @Sendable (Int64) -> Void
+    ) async throws {
+        try await repeating {
+            try await envd.upload(
+                file: file, length: length, to: path, executable: executable, timeout: timeout, progress: progress)
+        }
     }
 
     /// Reads a file of at most `limit` bytes.
-    public func read(_ path: String, limit: Int) async throws -> [UInt8] { try await envd.read(path, limit: limit) }
+    public func read(_ path: String, limit: Int) async throws -> [UInt8] {
+        try await repeating { try await envd.read(path, limit: limit) }
+    }
 
     /// Starts a process without a deadline; it survives this connection.
+    ///
+    /// One with a tag, whose answer was lost, is looked for by it before it is started again.
     public func start(_ process: ProcessSpecification) async throws -> any SandboxProcess {
         var process = process
         process.workingDirectory = process.workingDirectory ?? appFolder
@@ -117,10 +135,43 @@ public final class E2BSandbox: Sandbox {
         if let program = process.command.first, !program.contains("/") {
             process.command = ["/bin/sh", "-c", #"exec "$0" "$@""#] + process.command
         }
-        return try await envd.start(process)
+        guard !process.tag.isEmpty else { return try await envd.start(process) }
+        let wasTried = Locked(false)
+        return try await repeating {
+            if wasTried.withLock({ $0 }), let known = try await self.known(process.tag) { return known }
+            wasTried.withLock { $0 = true }
+            return try await self.envd.start(process)
+        }
     }
 
-    /// Connects to a process by its tag, through failures of the network that pass.
+    /// The process of a tag; nil when there is none.
+    private func known(_ tag: String) async throws -> EnvdProcess? {
+        do {
+            return try await envd.connect(tag: tag)
+        } catch let error as BerthError where error.code == .notFound {
+            return nil
+        }
+    }
+
+    /// Does again what may be done twice, when the network lost the request or its answer.
+    func repeating<Result>(_ body: () async throws -> Result) async throws -> Result {
+        var attempt = 0
+        while true {
+            do {
+                return try await body()
+            } catch let error as BerthError
+                where error.code == .unreachable && !error.saysSandboxIsGone && !state.withLock(\.isGone)
+            {
+                guard attempt < E2BRetry.limit else { throw error }
+                try await clock.pause(for: E2BRetry.backOff(attempt, 1))
+                attempt += 1
+            }
+        }
+    }
+
+    /// Connects to a process by its tag, through failures of the network.
+    ///
+    /// As long as the service cannot be asked either, the sandbox is not given up: another one could not be made.
     ///
     /// - Throws: `not_found` when the process or the sandbox is gone.
     public func process(tagged tag: String) async throws -> any SandboxProcess {
@@ -132,13 +183,26 @@ public final class E2BSandbox: Sandbox {
             do {
                 return try await envd.connect(tag: tag)
             } catch let error as BerthError where [.unreachable, .timeout].contains(error.code) {
-                if state.withLock(\.isGone) || error.saysSandboxIsGone || spent >= Self.reconnectBudget {
-                    throw BerthError(.notFound, "sandbox \(id) is gone", cause: error)
-                }
+                if state.withLock(\.isGone) || error.saysSandboxIsGone { throw gone(error) }
+                if spent >= Self.reconnectBudget, await serviceAnswers() { throw gone(error) }
             }
             try await clock.pause(for: delay)
             spent += delay
             delay = min(delay * 2, Self.longestReconnectDelay)
+        }
+    }
+
+    private func gone(_ error: BerthError) -> BerthError {
+        BerthError(.notFound, "sandbox \(id) is gone", cause: error)
+    }
+
+    /// Whether the service says anything of this sandbox, a refusal included.
+    private func serviceAnswers() async -> Bool {
+        do {
+            _ = try await client.sandbox(handle.sandbox)
+            return true
+        } catch {
+            return ![.unreachable, .timeout].contains((error as? BerthError)?.code)
         }
     }
 

@@ -1,6 +1,10 @@
 import NIOCore
+import NIOSSL
 
 /// One side of a tunnel: passes bytes on to the other, as fast as that one takes them.
+///
+/// A side that has said all it wanted may go on listening; behind TLS, where clients mean the whole connection by it, the
+/// first end is that of both.
 final class TunnelHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -13,6 +17,8 @@ final class TunnelHandler: ChannelDuplexHandler {
     /// Whether bytes pass: not before the decoders are gone.
     private var hasBegun = false
     private var hasEnded = false
+    /// Whether nothing more comes from this side.
+    private var isSilent = false
 
     private init(_ exchange: Exchange) { self.exchange = exchange }
 
@@ -30,6 +36,9 @@ final class TunnelHandler: ChannelDuplexHandler {
     /// Both sides are ready: what the decoders held goes out, and more is read.
     func begin() {
         hasBegun = true
+        if !isSecured, !(peer?.isSecured ?? true) {
+            try? context?.channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
+        }
         context?.flush()
         // Whatever read was due before has been asked of a handler that is gone now.
         wantsRead = true
@@ -47,6 +56,10 @@ final class TunnelHandler: ChannelDuplexHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { peer?.context?.flush() }
+
+    private var isSecured: Bool {
+        (try? context?.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self)) != nil
+    }
 
     private func send(_ bytes: ByteBuffer) {
         guard let context else { return }
@@ -77,6 +90,26 @@ final class TunnelHandler: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event { fallSilent() } else { context.fireUserInboundEventTriggered(event) }
+    }
+
+    /// Passes the end of what this side says on, behind all of it.
+    private func fallSilent() {
+        isSilent = true
+        exchange.tunnelProgressed()
+        guard let peer, peer.hasBegun, !peer.hasEnded, let other = peer.context else { return end() }
+        Self.close(other, .output)
+        guard peer.isSilent else { return }
+        for side in [context, other] { if let side { Self.close(side, .all) } }
+    }
+
+    /// Closes a side once it has been told everything.
+    private static func close(_ side: ChannelHandlerContext, _ mode: CloseMode) {
+        let channel = NIOLoopBound(side.channel, eventLoop: side.eventLoop)
+        side.writeAndFlush(NIOAny(ByteBuffer())).whenComplete { _ in channel.value.close(mode: mode, promise: nil) }
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
         end()
         context.fireChannelInactive()
@@ -88,10 +121,6 @@ final class TunnelHandler: ChannelDuplexHandler {
         hasEnded = true
         guard let peer, !peer.hasEnded, let other = peer.context else { return exchange.tunnelEnded() }
         self.peer = nil
-        guard peer.hasBegun else { return other.close(promise: nil) }
-        let channel = NIOLoopBound(other.channel, eventLoop: other.eventLoop)
-        other.writeAndFlush(peer.wrapOutboundOut(ByteBuffer())).whenComplete { _ in
-            channel.value.close(promise: nil)
-        }
+        if peer.hasBegun { Self.close(other, .all) } else { other.close(promise: nil) }
     }
 }

@@ -73,6 +73,7 @@ extension EnvdClient {
         ]
         request.body = .bytes(connectFrame(message.json))
         request.silence = silence
+        request.isSentOnce = method == .processStart
         let stream = EventStream(client: client, request: request)
         do {
             let first = try await withDeadline(

@@ -164,13 +164,14 @@ struct CLI: Sendable {
         let reply = try await curl.send(request)
         return Answer(
             status: reply.status, revision: reply.headers["X-Berth-Revision"],
-            text: String(decoding: reply.body, as: UTF8.self))
+            retryAfter: reply.headers["Retry-After"], text: String(decoding: reply.body, as: UTF8.self))
     }
 
     /// What the gateway answered.
     struct Answer: Sendable {
         var status: Int
         var revision: String?
+        var retryAfter: String?
         var text: String
 
         func json() throws -> JSONValue { try JSONValue(parsing: Array(text.utf8)) }
