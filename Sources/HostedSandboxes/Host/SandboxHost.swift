@@ -18,6 +18,8 @@ public actor SandboxHost {
         public var provider: any SandboxProvider
         /// What knows images.
         public var images: any ImageCatalog
+        /// What keeps the files of sandboxes that are paused without their memory.
+        public var files: any FileKeeping
         /// What makes secrets.
         public var tokens: SandboxTokens
         /// The clock of every wait.
@@ -29,13 +31,14 @@ public actor SandboxHost {
 
         /// Creates surroundings.
         public init(
-            store: DeploymentStore, provider: any SandboxProvider, images: any ImageCatalog, tokens: SandboxTokens,
-            clock: any Clock<Duration> = ContinuousClock(), now: @escaping @Sendable () -> Int64,
+            store: DeploymentStore, provider: any SandboxProvider, images: any ImageCatalog, files: any FileKeeping,
+            tokens: SandboxTokens, clock: any Clock<Duration> = ContinuousClock(), now: @escaping @Sendable () -> Int64,
             announce: @escaping @Sendable (String) -> Void = { _ in }
         ) {
             self.store = store
             self.provider = provider
             self.images = images
+            self.files = files
             self.tokens = tokens
             self.clock = clock
             self.now = now
@@ -182,6 +185,11 @@ public actor SandboxHost {
         entries[id]?.runEnd = Promise()
         ended?.fulfil(())
         await runEnded(id)
+    }
+
+    /// What a sandbox's agent asks for; nil for one that asks for nothing.
+    func secret(of record: HostedSandboxRecord) -> String? {
+        record.isSecure ? surroundings.tokens.agentToken(record.id) : nil
     }
 
     func note(_ id: String, _ message: String, _ level: SandboxLog.Level = .info) {
