@@ -27,7 +27,7 @@ struct MeasurementHistory: Sendable {
             SandboxMeasurement(
                 time: time / 1_000, processors: record.processors, processorPercent: (percent * 100).rounded() / 100,
                 memoryUsed: statistics.memoryBytes, memoryTotal: statistics.memoryLimitBytes ?? Self.machineMemory,
-                memoryCache: 0, diskUsed: statistics.diskBytes,
+                memoryCache: statistics.memoryCacheBytes ?? 0, diskUsed: statistics.diskBytes,
                 diskTotal: statistics.diskLimitBytes ?? Int64(HostedSettings.diskMiB) << 20))
     }
 
