@@ -59,6 +59,7 @@ struct HostWorld: Sendable {
         host = SandboxHost(
             SandboxHost.Surroundings(
                 store: store, provider: engine, images: BuiltInImages(), files: self.files,
+                journal: "\(folder)/logs",
                 tokens: SandboxTokens(seed: Array(repeating: 7, count: SandboxTokens.seedLength)), clock: clock,
                 now: { Self.epoch + Int64(clock.now.offset.milliseconds) }),
             settings: settings)

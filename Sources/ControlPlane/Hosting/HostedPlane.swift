@@ -43,7 +43,8 @@ struct HostedPlane: Sendable {
         let host = SandboxHost(
             SandboxHost.Surroundings(
                 store: store, provider: provider, images: images, files: images,
-                tokens: try HostedSecrets.tokens(configuration), now: now, announce: log),
+                journal: configuration.path("hosted-logs"), tokens: try HostedSecrets.tokens(configuration), now: now,
+                announce: log),
             settings: configuration.hosted)
         let socket = configuration.path("e2b.sock")
         guard socket.utf8.count <= maximumSocketPath else {

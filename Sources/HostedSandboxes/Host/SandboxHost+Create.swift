@@ -95,7 +95,7 @@ extension SandboxHost {
         let record = try Self.record(plan, image, now: now)
         let id = record.id
         let specification = Self.specification(id, plan.network.access, image, capabilities)
-        let entry = Entry(record: record)
+        let entry = Entry(record: record, journal)
         entries[id] = entry
         return try await entry.lane.alone {
             do {

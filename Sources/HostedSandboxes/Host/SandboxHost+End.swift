@@ -58,6 +58,8 @@ extension SandboxHost {
         try await within("removing sandbox \(id)") { try await provider.destroy(id) }
         try store.removeHostedSandbox(id)
         if let archive = entries[id]?.record.archive { surroundings.files.remove(archive) }
+        entries[id]?.log.remove()
+        entries[id]?.history.remove()
         entries[id] = nil
         wheel.set(id, at: nil)
     }

@@ -17,9 +17,10 @@ extension SandboxHost {
         let provider = surroundings.provider
         let found = try await provider.list().filter(\.labels.isHosted)
         let records = try store.hostedSandboxes()
-        for record in records { entries[record.id] = Entry(record: record) }
-        var failures: [String] = []
         let known = Set(records.map(\.id))
+        journal?.sweep(keeping: known)
+        for record in records { entries[record.id] = Entry(record: record, journal) }
+        var failures: [String] = []
         for orphan in found where !known.contains(orphan.id) {
             do {
                 try await within("removing sandbox \(orphan.id)") { try await provider.destroy(orphan.id) }

@@ -20,6 +20,8 @@ public actor SandboxHost {
         public var images: any ImageCatalog
         /// What keeps the files of sandboxes that are paused without their memory.
         public var files: any FileKeeping
+        /// The folder where logs and measurements are kept; nil keeps them until the control plane ends.
+        public var journal: String?
         /// What makes secrets.
         public var tokens: SandboxTokens
         /// The clock of every wait.
@@ -32,13 +34,15 @@ public actor SandboxHost {
         /// Creates surroundings.
         public init(
             store: DeploymentStore, provider: any SandboxProvider, images: any ImageCatalog, files: any FileKeeping,
-            tokens: SandboxTokens, clock: any Clock<Duration> = ContinuousClock(), now: @escaping @Sendable () -> Int64,
+            journal: String? = nil, tokens: SandboxTokens, clock: any Clock<Duration> = ContinuousClock(),
+            now: @escaping @Sendable () -> Int64,
             announce: @escaping @Sendable (String) -> Void = { _ in }
         ) {
             self.store = store
             self.provider = provider
             self.images = images
             self.files = files
+            self.journal = journal
             self.tokens = tokens
             self.clock = clock
             self.now = now
@@ -56,8 +60,14 @@ public actor SandboxHost {
         /// Whether somebody works on it whom nobody may disturb: a snapshot is made.
         var isHeld = false
         let lane = Lane()
-        let log = SandboxLog()
-        var history = MeasurementHistory()
+        let log: SandboxLog
+        var history: MeasurementHistory
+
+        init(record: HostedSandboxRecord, _ journal: SandboxJournal?) {
+            self.record = record
+            log = SandboxLog(file: journal?.log(record.id))
+            history = MeasurementHistory(file: journal?.measurements(record.id))
+        }
     }
 
     /// A creation with a key that has not ended yet.
@@ -68,6 +78,7 @@ public actor SandboxHost {
 
     let surroundings: Surroundings
     let settings: HostedSettings
+    let journal: SandboxJournal?
     /// What ends when.
     nonisolated let wheel: ExpiryWheel
     /// The output of start commands.
@@ -88,6 +99,12 @@ public actor SandboxHost {
     ) {
         self.surroundings = surroundings
         self.settings = settings
+        do {
+            journal = try surroundings.journal.map(SandboxJournal.init)
+        } catch {
+            journal = nil
+            surroundings.announce("logs of sandboxes will be gone after a restart: \(error)")
+        }
         self.runEnded = runEnded
         wheel = ExpiryWheel(clock: surroundings.clock, now: surroundings.now)
         rate = CreationRate(perSecond: settings.creationsPerSecond, now: surroundings.now())
