@@ -125,7 +125,7 @@ public struct ControlPlane: Sendable {
         let blobs = try BlobStore(folder: configuration.path("blobs"), curl: curl)
         return Workshop(
             store: store, provider: provider, remoteProviders: remote.all, gateway: gateway, gatewayPort: gatewayPort,
-            environments: LocalEnvironments(store: environments), blobs: blobs,
+            environments: LocalEnvironments(store: environments, mounted: store.hostedMounts), blobs: blobs,
             bundles: try BundleStore(folder: configuration.path("bundles"), blobs: blobs),
             templates: try TemplateCatalog(folder: configuration.templates), prober: Prober(client: curl),
             liveness: LivenessProber(client: curl),

@@ -23,9 +23,11 @@ struct LocalEnvironments: EnvironmentBuilding {
     static let retention = 7 * 24 * 3_600
 
     let store: EnvironmentStore
+    /// The folders that sandboxes of clients show, running or paused; deployments tell theirs by digest.
+    let mounted: @Sendable () throws -> Set<String>
 
     func removeUnused(keeping digests: Set<String>) async throws {
-        try await store.collectGarbage(keeping: digests, graceSeconds: Self.retention)
+        try await store.collectGarbage(keeping: digests, mounted: try mounted(), graceSeconds: Self.retention)
     }
 
     func environment(

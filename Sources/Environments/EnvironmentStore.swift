@@ -87,15 +87,17 @@ public actor EnvironmentStore {
         return removed
     }
 
-    /// Removes environments that are not in `keeping` (digests), unless they were built or asked for within
-    /// `graceSeconds`; those being built are kept. Returns the removed.
+    /// Removes environments that are neither in `keeping` (digests) nor in `mounted` (folders), unless they were built or
+    /// asked for within `graceSeconds`; those being built are kept. Returns the removed.
     @discardableResult public func collectGarbage(
-        keeping: Set<String>, graceSeconds: Int = graceSeconds
+        keeping: Set<String>, mounted: Set<String> = [], graceSeconds: Int = graceSeconds
     ) async throws -> [String] {
         try prepare()
         var removed: [String] = []
         for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
-            guard name.wholeMatch(of: /[0-9a-f]{64}/) != nil, !keeping.contains(name) else { continue }
+            guard name.wholeMatch(of: /[0-9a-f]{64}/) != nil, !keeping.contains(name),
+                !mounted.contains("\(folder)/\(name)")
+            else { continue }
             guard let lock = try FolderLock.tryTake(EnvironmentBuild.lockPath(folder, name)) else { continue }
             // From here to the rename nothing is awaited, so that `environment` cannot answer with it in between.
             guard (Disk.age("\(folder)/\(name)") ?? 0) >= graceSeconds else { continue }

@@ -8,6 +8,8 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
     public var cpuLimit: Double?
     /// Memory now, in bytes: what the control group is charged with, or the processes' proportional share.
     public var memoryBytes: Int64
+    /// The part of memory that is copies of files, in bytes; nil when nobody counts it.
+    public var memoryCacheBytes: Int64?
     /// The most memory so far, in bytes; nil when nobody counts it.
     public var memoryPeakBytes: Int64?
     /// The limit of its memory, in bytes; nil when there is none.
@@ -35,8 +37,9 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
 
     /// Creates a sample.
     public init(
-        cpuSeconds: Double, cpuLimit: Double? = nil, memoryBytes: Int64, memoryPeakBytes: Int64? = nil,
-        memoryLimitBytes: Int64? = nil, diskBytes: Int64, diskIsPartial: Bool = false, diskLimitBytes: Int64? = nil,
+        cpuSeconds: Double, cpuLimit: Double? = nil, memoryBytes: Int64, memoryCacheBytes: Int64? = nil,
+        memoryPeakBytes: Int64? = nil, memoryLimitBytes: Int64? = nil, diskBytes: Int64, diskIsPartial: Bool = false,
+        diskLimitBytes: Int64? = nil,
         networkReceivedBytes: Int64? = nil, networkSentBytes: Int64? = nil, egress: EgressTraffic? = nil,
         processes: Int,
         processLimit: Int? = nil, uptimeSeconds: Double, memoryKills: Int? = nil
@@ -44,6 +47,7 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
         self.cpuSeconds = cpuSeconds
         self.cpuLimit = cpuLimit
         self.memoryBytes = memoryBytes
+        self.memoryCacheBytes = memoryCacheBytes
         self.memoryPeakBytes = memoryPeakBytes
         self.memoryLimitBytes = memoryLimitBytes
         self.diskBytes = diskBytes

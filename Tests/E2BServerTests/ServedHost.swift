@@ -28,11 +28,15 @@ struct ServedHost: Sendable {
                 curl.close()
                 engine.close()
             }
+            let now: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1_000) }
+            let store = try DeploymentStore(path: "\(folder)/berth.sqlite")
+            let images = ImageStore(
+                store: store, folder: "\(folder)/images", builtIn: ["base": { BuiltInImages.base }], now: now)
             let host = SandboxHost(
                 SandboxHost.Surroundings(
-                    store: try DeploymentStore(path: "\(folder)/berth.sqlite"), provider: engine,
-                    images: BuiltInImages(), tokens: SandboxTokens(seed: Array(repeating: 3, count: 32)),
-                    now: { Int64(Date().timeIntervalSince1970 * 1_000) }),
+                    store: store, provider: engine, images: BuiltInImages(), files: images,
+                    tokens: SandboxTokens(seed: Array(repeating: 3, count: 32)),
+                    now: now),
                 settings: settings)
             let served = ServedHost(host: host, engine: engine, curl: curl, socket: "\(folder)/e2b.sock")
             try await served.serve { try await body(served) }

@@ -218,6 +218,10 @@ import Testing
             let kept = try await store.environment(for: try await lock(uv, folder, ["six"]))
             let gone = try await store.environment(for: try await lock(uv, folder, ["idna"]))
             #expect(try await store.collectGarbage(keeping: [kept.digest]).isEmpty, "both are younger than the grace")
+            #expect(
+                try await store.collectGarbage(
+                    keeping: [kept.digest], mounted: [gone.path, "/elsewhere"], graceSeconds: 0
+                ).isEmpty)
             #expect(try await store.collectGarbage(keeping: [kept.digest], graceSeconds: 0) == [gone.digest])
             #expect(!FileManager.default.fileExists(atPath: gone.path))
             #expect(FileManager.default.fileExists(atPath: kept.path))

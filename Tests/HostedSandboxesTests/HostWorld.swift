@@ -19,6 +19,7 @@ struct HostWorld: Sendable {
     let curl: CurlClient
     let clock: TestClock
     let store: DeploymentStore
+    let files: ScriptedFiles
     let host: SandboxHost
 
     static func with(
@@ -46,16 +47,19 @@ struct HostWorld: Sendable {
     }
 
     private init(
-        folder: String, engine: ScriptedEngine, curl: CurlClient, clock: TestClock, settings: HostedSettings
+        folder: String, engine: ScriptedEngine, curl: CurlClient, clock: TestClock, settings: HostedSettings,
+        files: ScriptedFiles? = nil
     ) throws {
         self.folder = folder
         self.engine = engine
         self.curl = curl
         self.clock = clock
         store = try DeploymentStore(path: "\(folder)/berth.sqlite")
+        self.files = files ?? ScriptedFiles(engine: engine, store: store)
         host = SandboxHost(
             SandboxHost.Surroundings(
-                store: store, provider: engine, images: BuiltInImages(),
+                store: store, provider: engine, images: BuiltInImages(), files: self.files,
+                journal: "\(folder)/logs",
                 tokens: SandboxTokens(seed: Array(repeating: 7, count: SandboxTokens.seedLength)), clock: clock,
                 now: { Self.epoch + Int64(clock.now.offset.milliseconds) }),
             settings: settings)
@@ -63,7 +67,8 @@ struct HostWorld: Sendable {
 
     /// A host of the next control plane on the same store and the same sandboxes.
     func restarted() async throws -> HostWorld {
-        let next = try HostWorld(folder: folder, engine: engine, curl: curl, clock: clock, settings: HostedSettings())
+        let next = try HostWorld(
+            folder: folder, engine: engine, curl: curl, clock: clock, settings: HostedSettings(), files: files)
         #expect(try await next.host.recover().isEmpty)
         return next
     }
@@ -86,12 +91,13 @@ struct HostWorld: Sendable {
 
     /// Makes a sandbox from `base`.
     func make(
-        timeout: Int64 = 60, pausesOnTimeout: Bool = false, resumesOnTraffic: Bool = false,
+        timeout: Int64 = 60, pausesOnTimeout: Bool = false, pausesWithMemory: Bool? = nil,
+        resumesOnTraffic: Bool = false,
         metadata: [String: String] = [:], key: CreationKey? = nil
     ) async throws -> String {
         let creation = SandboxCreation(
-            template: "base", timeout: timeout, pausesOnTimeout: pausesOnTimeout, resumesOnTraffic: resumesOnTraffic,
-            metadata: metadata)
+            template: "base", timeout: timeout, pausesOnTimeout: pausesOnTimeout, pausesWithMemory: pausesWithMemory,
+            resumesOnTraffic: resumesOnTraffic, metadata: metadata)
         return try await host.create(creation, .second, key: key).sandbox
     }
 
@@ -109,6 +115,30 @@ struct HostWorld: Sendable {
     /// Waits until something is so.
     func until(_ isSo: () async throws -> Bool) async rethrows {
         while try await !isSo() { await Task.yield() }
+    }
+
+    /// What an operation fails with whose effect goes wrong in this way; nil when it succeeds.
+    func failure(
+        of fault: Fault, _ operation: @escaping @Sendable () async throws -> Void
+    ) async -> ControlFailure? {
+        guard fault == .hangs else { return await ControlFailure.of(operation) }
+        // Whatever hangs, and what hangs while that is taken back.
+        let version = engine.hanging.version
+        let ending = Task {
+            var version = version
+            while true {
+                await engine.hanging.wait(after: version)
+                version = engine.hanging.version
+                if Task.isCancelled { return }
+                await until { !clock.pending.isEmpty }
+                clock.advance(by: .seconds(3_600))
+            }
+        }
+        let failure = await ControlFailure.of(operation)
+        ending.cancel()
+        engine.hanging.notify()
+        await ending.value
+        return failure
     }
 
     /// Runs an operation whose effect hangs, and lets the time for it pass.

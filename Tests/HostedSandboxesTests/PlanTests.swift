@@ -66,7 +66,6 @@ import Testing
         (#"{"network":{"maskRequestHost":"a b"}}"#, "maskRequestHost"),
         (#"{"network":{"allowOut":["example.com"]}}"#, "0.0.0.0/0"),
         (#"{"autoPauseMemory":false}"#, "autoPause"),
-        (#"{"autoPause":true,"autoPauseMemory":false}"#, "autoPauseMemory"),
         (#"{"autoPause":true,"autoPauseMemory":false,"autoResume":{"enabled":true}}"#, "autoResume"),
         (#"{"envVars":{"A=B":"x"}}"#, "envVars"),
     ]

@@ -8,6 +8,8 @@ import Waiting
 /// What a host does to the world.
 enum Effect: String, Sendable, CaseIterable {
     case create, introduce, pause, resume, destroy, permit, adopt, measure
+    /// What is done to files.
+    case keep, release
 }
 
 /// How an effect goes wrong.
@@ -195,7 +197,8 @@ final class ScriptedSandbox: Sandbox {
     func statistics() async throws -> SandboxStatistics {
         try await engine.run(.measure, id) { try requireAlive() }
         return SandboxStatistics(
-            cpuSeconds: state.withLock(\.cpuSeconds), memoryBytes: 5 << 20, memoryLimitBytes: 512 << 20,
+            cpuSeconds: state.withLock(\.cpuSeconds), memoryBytes: 5 << 20, memoryCacheBytes: 1 << 20,
+            memoryLimitBytes: 512 << 20,
             diskBytes: 4_096, processes: 2, uptimeSeconds: 10)
     }
     private func requireAlive() throws {

@@ -42,8 +42,9 @@ struct HostedPlane: Sendable {
             builtIn: ["base": { BuiltInImages.base }, InterpreterTemplate.name: interpreter.make], now: now)
         let host = SandboxHost(
             SandboxHost.Surroundings(
-                store: store, provider: provider, images: images, tokens: try HostedSecrets.tokens(configuration),
-                now: now, announce: log),
+                store: store, provider: provider, images: images, files: images,
+                journal: configuration.path("hosted-logs"), tokens: try HostedSecrets.tokens(configuration), now: now,
+                announce: log),
             settings: configuration.hosted)
         let socket = configuration.path("e2b.sock")
         guard socket.utf8.count <= maximumSocketPath else {

@@ -7,6 +7,9 @@ extension DeploymentStore {
         try read("list the hosted sandboxes") { try HostedSandboxRecord.order(Column("createdAt")).fetchAll($0) }
     }
 
+    /// The folders and files of the host that sandboxes of clients show, running or paused.
+    public func hostedMounts() throws -> Set<String> { Set(try hostedSandboxes().flatMap(\.mounts)) }
+
     /// One sandbox of a client; nil when there is none.
     public func hostedSandbox(_ id: String) throws -> HostedSandboxRecord? {
         try read("read hosted sandbox \(id)") { try HostedSandboxRecord.fetchOne($0, key: id) }

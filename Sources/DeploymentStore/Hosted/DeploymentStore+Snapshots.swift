@@ -118,6 +118,7 @@ extension DeploymentStore {
                         SELECT archive FROM imageBuild WHERE archive IS NOT NULL
                         UNION SELECT archive FROM imageLayer WHERE archive IS NOT NULL
                         UNION SELECT archive FROM imageSnapshot
+                        UNION SELECT archive FROM hostedSandbox WHERE archive IS NOT NULL
                         """))
         }
     }

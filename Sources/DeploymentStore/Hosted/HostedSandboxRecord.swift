@@ -42,6 +42,16 @@ public struct HostedSandboxRecord: Codable, Sendable, Equatable {
     public var environment: [String: String]
     /// Its volumes as JSON; nil where there are none.
     public var volumes: String?
+    /// The folders and files of the host that it shows.
+    public var mounts: [String]
+    /// Whether the pause at the end of its time keeps its processes.
+    public var pausesWithMemory: Bool
+    /// What the pause keeps that it is in or about to be in; nil for one that runs.
+    public var pauseMode: PauseMode?
+    /// The digest of the archive that its files are in while nothing else is left of it; nil while the engine has them.
+    public var archive: String?
+    /// What it is made from again then, as JSON.
+    public var content: String?
 
     /// How a sandbox is, or is about to be.
     public enum State: String, Codable, Sendable, CaseIterable {
@@ -57,12 +67,22 @@ public struct HostedSandboxRecord: Codable, Sendable, Equatable {
         case ending
     }
 
+    /// What a pause keeps.
+    public enum PauseMode: String, Codable, Sendable, CaseIterable {
+        /// Files and processes: the engine lets the sandbox stand still.
+        case full
+        /// Files alone: its processes end, and it starts anew.
+        case filesystem
+    }
+
     /// Creates a record.
     public init(
         id: String, template: String, build: String, alias: String?, state: State, execution: String, createdAt: Int64,
         startedAt: Int64, endAt: Int64, timeout: Int64, processors: Int, memoryMiB: Int, isSecure: Bool,
         pausesOnTimeout: Bool, resumesOnTraffic: Bool, allowsInternet: Bool?, network: String?,
-        metadata: [String: String], environment: [String: String], volumes: String?
+        metadata: [String: String], environment: [String: String], volumes: String?,
+        mounts: [String] = [], pausesWithMemory: Bool = true, pauseMode: PauseMode? = nil, archive: String? = nil,
+        content: String? = nil
     ) {
         self.id = id
         self.template = template
@@ -84,6 +104,11 @@ public struct HostedSandboxRecord: Codable, Sendable, Equatable {
         self.metadata = metadata
         self.environment = environment
         self.volumes = volumes
+        self.mounts = mounts
+        self.pausesWithMemory = pausesWithMemory
+        self.pauseMode = pauseMode
+        self.archive = archive
+        self.content = content
     }
 }
 

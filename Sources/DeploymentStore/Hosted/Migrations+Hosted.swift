@@ -1,6 +1,16 @@
 import GRDB
 
 extension Migrations {
+    static func pausesWithoutMemory(_ database: Database) throws {
+        try database.alter(table: "hostedSandbox") { table in
+            table.add(column: "mounts", .text).notNull().defaults(to: "[]")
+            table.add(column: "pausesWithMemory", .boolean).notNull().defaults(to: true)
+            table.add(column: "pauseMode", .text).check { ["full", "filesystem"].contains($0) }
+            table.add(column: "archive", .text)
+            table.add(column: "content", .text)
+        }
+    }
+
     static func hostedSandboxes(_ database: Database) throws {
         try database.create(table: "hostedSandbox") { table in
             table.primaryKey("id", .text).check { length($0) > 0 && length($0) <= 63 }

@@ -7,6 +7,14 @@ public struct SandboxInformation: WireMessage, Equatable {
         case running, paused
     }
 
+    /// What a pause kept.
+    public enum PauseMode: String, Sendable, CaseIterable {
+        /// Files and processes.
+        case full
+        /// Files alone: a resumption starts the sandbox anew.
+        case filesystem
+    }
+
     /// The handle's parts; tokens only in the answer to get.
     public var handle: SandboxHandle
     /// When it was made, or resumed for the last time.
@@ -21,6 +29,8 @@ public struct SandboxInformation: WireMessage, Equatable {
     public var diskMiB: Int
     /// How it is.
     public var state: State
+    /// What its pause kept; nil for one that runs or is about to be paused.
+    public var pauseMode: PauseMode?
     /// The client's own notes.
     public var metadata: [String: String]
     /// The mounted volumes.
@@ -54,7 +64,8 @@ public struct SandboxInformation: WireMessage, Equatable {
     /// Creates a description.
     public init(
         handle: SandboxHandle, startedAt: Timestamp, endAt: Timestamp, processors: Int, memoryMiB: Int, diskMiB: Int,
-        state: State, metadata: [String: String], volumes: [SandboxCreation.VolumeMount] = [], detail: Detail? = nil
+        state: State, pauseMode: PauseMode? = nil, metadata: [String: String],
+        volumes: [SandboxCreation.VolumeMount] = [], detail: Detail? = nil
     ) {
         self.handle = handle
         self.startedAt = startedAt
@@ -63,6 +74,7 @@ public struct SandboxInformation: WireMessage, Equatable {
         self.memoryMiB = memoryMiB
         self.diskMiB = diskMiB
         self.state = state
+        self.pauseMode = pauseMode
         self.metadata = metadata
         self.volumes = volumes
         self.detail = detail
@@ -82,6 +94,8 @@ public struct SandboxInformation: WireMessage, Equatable {
             throw ConnectError(.invalidArgument, "sandbox.state has no value \(name)")
         }
         state = known
+        // One that a later server knows and we do not is no reason to refuse the rest.
+        pauseMode = try reader.optionalString("pauseMode").flatMap(PauseMode.init(rawValue:))
         metadata = try reader.stringMap("metadata")
         volumes = []
         for value in try reader.messages("volumeMounts") {
@@ -108,6 +122,7 @@ public struct SandboxInformation: WireMessage, Equatable {
         members["memoryMB"] = .integer(Int64(memoryMiB))
         members["diskSizeMB"] = .integer(Int64(diskMiB))
         members["state"] = .string(state.rawValue)
+        if let pauseMode { members["pauseMode"] = .string(pauseMode.rawValue) }
         members["metadata"] = .object(metadata.mapValues { .string($0) })
         if !volumes.isEmpty { members["volumeMounts"] = .array(volumes.map(\.json)) }
         guard let detail else {

@@ -49,9 +49,8 @@ public struct SandboxRoutes: E2BRoutes {
         guard let timeout = try json.whole("timeout") ?? defaultTimeout else {
             throw ControlFailure(400, "timeout is missing")
         }
-        // Every pause here keeps the memory, so both are the same resumption.
-        _ = try json.flag("memory")
-        let (handle, isResumed) = try await host.connect(id, timeout: timeout)
+        let (handle, isResumed) = try await host.connect(
+            id, timeout: timeout, keepsMemory: try json.flag("memory") ?? true)
         return Response.control(handle.json, status: isResumed ? .created : .ok)
     }
 
@@ -67,7 +66,7 @@ public struct SandboxRoutes: E2BRoutes {
             let json = try await request.controlBody().json
             let handle = try await host.resume(
                 try context.sandboxID(), timeout: try json.whole("timeout") ?? Self.resumeTimeout,
-                pausesOnTimeout: try json.flag("autoPause"))
+                pausesOnTimeout: try json.flag("autoPause"), keepsMemory: try json.flag("memory") ?? true)
             return Response.control(handle.json, status: .created)
         }
     }

@@ -62,7 +62,8 @@ extension SandboxHost {
         let record = try visible(id).record
         let creation = SandboxCreation(
             template: image.template, timeout: timeout, pausesOnTimeout: record.pausesOnTimeout,
-            resumesOnTraffic: record.resumesOnTraffic, isSecure: record.isSecure,
+            pausesWithMemory: record.pausesWithMemory ? nil : false, resumesOnTraffic: record.resumesOnTraffic,
+            isSecure: record.isSecure,
             allowsInternet: record.allowsInternet, network: record.networkSettings, metadata: record.metadata,
             environment: record.environment, volumes: record.volumeMounts)
         let capabilities = try await surroundings.provider.capabilities()
@@ -93,23 +94,14 @@ extension SandboxHost {
         try rate.take(now: now)
         let record = try Self.record(plan, image, now: now)
         let id = record.id
-        let specification = Self.specification(id, plan, image, capabilities)
-        let entry = Entry(record: record)
+        let specification = Self.specification(id, plan.network.access, image, capabilities)
+        let entry = Entry(record: record, journal)
         entries[id] = entry
-        let provider = surroundings.provider
         return try await entry.lane.alone {
             do {
                 // Written first: what is made and then forgotten by a crash is found and removed.
                 try store.write(record)
-                let sandbox = try await within("making a sandbox", limit: settings.makingLimit) {
-                    try await provider.create(specification)
-                }
-                entries[id]?.sandbox = sandbox
-                let setup = SandboxSetup(
-                    image: image, record: record, settings: settings, clock: surroundings.clock,
-                    token: record.isSecure ? surroundings.tokens.agentToken(id) : nil, now: surroundings.now,
-                    log: entry.log, tasks: tasks)
-                try await within("setting up the sandbox", limit: settings.setupLimit) { try await setup.run(sandbox) }
+                try await boot(record, from: image, specification, entry.log, limit: settings.setupLimit)
                 try Task.checkCancellation()
                 return try begin(record, key)
             } catch {
@@ -117,6 +109,22 @@ extension SandboxHost {
                 throw ControlFailure(error)
             }
         }
+    }
+
+    /// Makes the sandbox of a record that was written, and makes it ready.
+    func boot(
+        _ record: HostedSandboxRecord, from image: SandboxImage, _ specification: SandboxSpecification,
+        _ log: SandboxLog, limit: Duration
+    ) async throws {
+        let provider = surroundings.provider
+        let sandbox = try await within("making a sandbox", limit: settings.makingLimit) {
+            try await provider.create(specification)
+        }
+        entries[record.id]?.sandbox = sandbox
+        let setup = SandboxSetup(
+            image: image, record: record, settings: settings, clock: surroundings.clock, token: secret(of: record),
+            now: surroundings.now, log: log, tasks: tasks)
+        try await within("setting up the sandbox", limit: limit) { try await setup.run(sandbox) }
     }
 
     /// From here on the sandbox is the client's.
@@ -172,18 +180,19 @@ extension SandboxHost {
             resumesOnTraffic: creation.resumesOnTraffic, allowsInternet: creation.allowsInternet,
             network: creation.network.map { String(decoding: $0.json.encoded(), as: UTF8.self) },
             metadata: creation.metadata, environment: creation.environment,
-            volumes: volumes.map { String(decoding: $0.encoded(), as: UTF8.self) })
+            volumes: volumes.map { String(decoding: $0.encoded(), as: UTF8.self) },
+            mounts: image.mounts.map(\.source), pausesWithMemory: creation.pausesWithMemory ?? true)
     }
 
     /// What is asked of the engine: limits as far as it holds them, since clients demand none.
-    private static func specification(
-        _ id: String, _ plan: CreationPlan, _ image: SandboxImage, _ capabilities: SandboxCapabilities
+    static func specification(
+        _ id: String, _ access: NetworkAccess?, _ image: SandboxImage, _ capabilities: SandboxCapabilities
     ) -> SandboxSpecification {
         var limits = SandboxLimits()
         if capabilities.enforced.memory != .none { limits.memory = Int64(image.memoryMiB) << 20 }
         if capabilities.enforced.cpu != .none { limits.cpu = Double(image.processors) }
         return SandboxSpecification(
             id: id, labels: SandboxLabels(deployment: "", nonce: "", rollout: SandboxLabels.hosted),
-            mounts: image.mounts, limits: limits, network: plan.network.access)
+            mounts: image.mounts, limits: limits, network: access)
     }
 }

@@ -39,7 +39,7 @@ extension SandboxHost {
         case .running where entry.isHeld: throw .transitioning
         case .running: break
         case .paused, .resuming:
-            guard entry.record.resumesOnTraffic else {
+            guard entry.record.isWokenByTraffic else {
                 throw entry.record.state == .paused ? .notFound : .transitioning
             }
             try await wake(id)
@@ -65,8 +65,9 @@ extension SandboxHost {
         do {
             try await alone(id) { host in
                 let record = try host.visible(id).record
-                // Those who waited find it running.
+                // Those who waited find it running, or paused in another way.
                 guard record.state == .paused else { return }
+                guard record.isWokenByTraffic else { throw ControlFailure.noSandbox(id) }
                 try await host.resumeAlone(id, timeout: max(record.timeout, HostedSettings.shortestResumption))
             }
         } catch let failure as ControlFailure {
@@ -84,7 +85,7 @@ extension SandboxHost {
     /// The secrets by which agents know who may read and write their files, of all sandboxes that can be reached.
     public func agentTokens() -> [(sandbox: String, token: String)] {
         entries.values.map(\.record).filter { record in
-            record.isSecure && record.isVisible && (record.state == .running || record.resumesOnTraffic)
+            record.isSecure && record.isVisible && (record.state == .running || record.isWokenByTraffic)
         }.map { ($0.id, surroundings.tokens.agentToken($0.id)) }
     }
 
@@ -97,7 +98,9 @@ extension SandboxHost {
     ) async throws -> Result {
         try await alone(id) { host in
             let record = try host.visible(id).record
-            guard record.state == .running else { throw ControlFailure(409, "sandbox \(id) is paused") }
+            guard record.state == .running else {
+                throw ControlFailure(409, "sandbox \(id) is paused: connect to it first")
+            }
             let sandbox = try await host.sandbox(id)
             host.entries[id]?.isHeld = true
             defer { host.entries[id]?.isHeld = false }

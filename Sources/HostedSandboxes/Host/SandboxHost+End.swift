@@ -57,6 +57,9 @@ extension SandboxHost {
         let provider = surroundings.provider
         try await within("removing sandbox \(id)") { try await provider.destroy(id) }
         try store.removeHostedSandbox(id)
+        if let archive = entries[id]?.record.archive { surroundings.files.remove(archive) }
+        entries[id]?.log.remove()
+        entries[id]?.history.remove()
         entries[id] = nil
         wheel.set(id, at: nil)
     }
@@ -72,7 +75,8 @@ extension SandboxHost {
     private func expireAlone(_ id: String) async throws {
         guard let record = entries[id]?.record else { return }
         switch record.state {
-        case .creating, .paused: return
+        case .creating: return
+        case .paused: if record.keptFiles != nil { try await removeRemains(id) }
         case .ending: try await finishEnding(id)
         case .pausing, .resuming: try await revert(id)
         case .running:
@@ -81,7 +85,7 @@ extension SandboxHost {
                 return
             }
             if record.pausesOnTimeout {
-                try await pauseAlone(id)
+                try await pauseAlone(id, record.pauseAtEnd)
             } else {
                 try await killAlone(id, because: "the sandbox's time was over")
             }

@@ -14,7 +14,7 @@ extension SandboxHost {
     func handle(_ record: HostedSandboxRecord) -> SandboxHandle {
         SandboxHandle(
             sandbox: record.id, template: record.template, alias: record.alias,
-            agentToken: record.isSecure ? surroundings.tokens.agentToken(record.id) : nil,
+            agentToken: secret(of: record),
             trafficToken: trafficToken(record), domain: domain)
     }
 
@@ -40,7 +40,7 @@ extension SandboxHost {
             handle: SandboxHandle(sandbox: record.id, template: record.template, alias: record.alias),
             startedAt: Timestamp(milliseconds: record.startedAt), endAt: Timestamp(milliseconds: record.endAt),
             processors: record.processors, memoryMiB: record.memoryMiB, diskMiB: HostedSettings.diskMiB,
-            state: record.shown, metadata: record.metadata, volumes: record.volumeMounts)
+            state: record.shown, pauseMode: record.shownPause, metadata: record.metadata, volumes: record.volumeMounts)
     }
 
     /// A page of the list.

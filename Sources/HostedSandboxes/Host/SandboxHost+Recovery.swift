@@ -17,9 +17,10 @@ extension SandboxHost {
         let provider = surroundings.provider
         let found = try await provider.list().filter(\.labels.isHosted)
         let records = try store.hostedSandboxes()
-        for record in records { entries[record.id] = Entry(record: record) }
-        var failures: [String] = []
         let known = Set(records.map(\.id))
+        journal?.sweep(keeping: known)
+        for record in records { entries[record.id] = Entry(record: record, journal) }
+        var failures: [String] = []
         for orphan in found where !known.contains(orphan.id) {
             do {
                 try await within("removing sandbox \(orphan.id)") { try await provider.destroy(orphan.id) }
@@ -53,6 +54,9 @@ extension SandboxHost {
             case .creating, .ending:
                 entries[id]?.record.state = .ending
                 try await finishEnding(id)
+            case .paused where record.keptFiles != nil, .resuming where record.keptFiles != nil:
+                // Nothing but the files is to be there: not what a pause has left, nor what a resumption has begun.
+                try await revertToFiles(id)
             case .running, .pausing, .paused, .resuming:
                 guard let found, found.isAlive else {
                     try await killAlone(id, because: "the sandbox was gone when the server began")
@@ -61,7 +65,7 @@ extension SandboxHost {
                 try await adopt(id, found, enforcement)
             }
             return nil
-        } catch let error as BerthError where error.code == .notFound {
+        } catch let error as BerthError where error.code == .notFound && record.keptFiles == nil {
             await lose(id)
             return nil
         } catch {
@@ -87,13 +91,18 @@ extension SandboxHost {
         case (.running, true):
             // Nobody asked for a pause: what stands still without a word goes on.
             try await within("resuming sandbox \(id)") { try await sandbox.resume() }
+        case (.pausing, _) where record.pauseMode == .filesystem: try await revert(id)
         case (.pausing, true): try write(id, event: .paused, data: execution(record), paused)
-        case (.pausing, false): try write(id) { $0.state = .running }
+        case (.pausing, false):
+            try write(id) {
+                $0.state = .running
+                $0.pauseMode = nil
+            }
         case (.resuming, true): try write(id) { $0.state = .paused }
         case (.resuming, false): try write(id, event: .resumed) { resumed(&$0, timeout: record.timeout) }
         default: break
         }
-        guard let state = entries[id]?.record.state else { return }
+        guard let state = entries[id]?.record.state, state != .ending else { return }
         wheel.set(id, at: state == .running ? entries[id]?.record.endAt : nil)
         note(id, "the server was started again; the sandbox is \(state.rawValue)")
     }

@@ -14,7 +14,7 @@ extension SandboxHost {
             let record = try host.running(id)
             guard seconds > 0 else {
                 try host.move(id, to: host.now)
-                if record.pausesOnTimeout { return try await host.pauseAlone(id) }
+                if record.pausesOnTimeout { return try await host.pauseAlone(id, record.pauseAtEnd) }
                 return try await host.killAlone(id, because: "the sandbox's time was set to 0")
             }
             try host.move(id, to: host.end(record, seconds), timeout: seconds)

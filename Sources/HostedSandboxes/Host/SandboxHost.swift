@@ -18,6 +18,10 @@ public actor SandboxHost {
         public var provider: any SandboxProvider
         /// What knows images.
         public var images: any ImageCatalog
+        /// What keeps the files of sandboxes that are paused without their memory.
+        public var files: any FileKeeping
+        /// The folder where logs and measurements are kept; nil keeps them until the control plane ends.
+        public var journal: String?
         /// What makes secrets.
         public var tokens: SandboxTokens
         /// The clock of every wait.
@@ -29,13 +33,16 @@ public actor SandboxHost {
 
         /// Creates surroundings.
         public init(
-            store: DeploymentStore, provider: any SandboxProvider, images: any ImageCatalog, tokens: SandboxTokens,
-            clock: any Clock<Duration> = ContinuousClock(), now: @escaping @Sendable () -> Int64,
+            store: DeploymentStore, provider: any SandboxProvider, images: any ImageCatalog, files: any FileKeeping,
+            journal: String? = nil, tokens: SandboxTokens, clock: any Clock<Duration> = ContinuousClock(),
+            now: @escaping @Sendable () -> Int64,
             announce: @escaping @Sendable (String) -> Void = { _ in }
         ) {
             self.store = store
             self.provider = provider
             self.images = images
+            self.files = files
+            self.journal = journal
             self.tokens = tokens
             self.clock = clock
             self.now = now
@@ -53,8 +60,14 @@ public actor SandboxHost {
         /// Whether somebody works on it whom nobody may disturb: a snapshot is made.
         var isHeld = false
         let lane = Lane()
-        let log = SandboxLog()
-        var history = MeasurementHistory()
+        let log: SandboxLog
+        var history: MeasurementHistory
+
+        init(record: HostedSandboxRecord, _ journal: SandboxJournal?) {
+            self.record = record
+            log = SandboxLog(file: journal?.log(record.id))
+            history = MeasurementHistory(file: journal?.measurements(record.id))
+        }
     }
 
     /// A creation with a key that has not ended yet.
@@ -65,6 +78,7 @@ public actor SandboxHost {
 
     let surroundings: Surroundings
     let settings: HostedSettings
+    let journal: SandboxJournal?
     /// What ends when.
     nonisolated let wheel: ExpiryWheel
     /// The output of start commands.
@@ -85,6 +99,12 @@ public actor SandboxHost {
     ) {
         self.surroundings = surroundings
         self.settings = settings
+        do {
+            journal = try surroundings.journal.map(SandboxJournal.init)
+        } catch {
+            journal = nil
+            surroundings.announce("logs of sandboxes will be gone after a restart: \(error)")
+        }
         self.runEnded = runEnded
         wheel = ExpiryWheel(clock: surroundings.clock, now: surroundings.now)
         rate = CreationRate(perSecond: settings.creationsPerSecond, now: surroundings.now())
@@ -182,6 +202,11 @@ public actor SandboxHost {
         entries[id]?.runEnd = Promise()
         ended?.fulfil(())
         await runEnded(id)
+    }
+
+    /// What a sandbox's agent asks for; nil for one that asks for nothing.
+    func secret(of record: HostedSandboxRecord) -> String? {
+        record.isSecure ? surroundings.tokens.agentToken(record.id) : nil
     }
 
     func note(_ id: String, _ message: String, _ level: SandboxLog.Level = .info) {

@@ -22,13 +22,8 @@ public struct HostedImageSandboxes: ImageSandboxes {
     ) async throws -> Result {
         let (host, images) = (host, images)
         return try await host.hold(sandbox) { inside, record in
-            var image = try await images.origin(template: record.template, build: record.build, alias: record.alias)
-            image.processors = record.processors
-            image.memoryMiB = record.memoryMiB
-            let held = try HeldSandbox(
-                inside, image: image, token: record.isSecure ? host.agentToken(sandbox) : nil,
-                mounts: record.volumeMounts.map(\.path))
-            return try await body(held)
+            try await body(
+                try await images.held(inside, of: record, token: record.isSecure ? host.agentToken(sandbox) : nil))
         }
     }
 

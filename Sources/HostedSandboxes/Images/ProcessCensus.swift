@@ -7,6 +7,8 @@ import Sandboxes
 struct ProcessCensus: Sendable, Equatable {
     /// The tag of the image's start command.
     static let startTag = SandboxImage.startTag
+    /// What the code interpreter's server is called while code has left something in its kernels.
+    static let interpreterInUse = "kernels-in-use"
     /// The most bytes of the kernel's word.
     private static let limit = 16 << 20
 
@@ -17,11 +19,14 @@ struct ProcessCensus: Sendable, Equatable {
         var state: Character
         var parent: Int
         var session: Int
+
+        /// Whether it was stopped by a signal, or by who traces it.
+        var isStopped: Bool { state == "T" || state == "t" }
     }
 
-    /// Processes of the user; a snapshot cannot keep them.
+    /// Processes of the user, and kernels that have run code; a snapshot cannot keep them.
     var users: [Member]
-    /// Processes of the start command, which a new sandbox starts anew.
+    /// Other processes of the start command, which a new sandbox starts anew.
     var restartable: [Member]
 
     /// Looks who is there.
@@ -73,6 +78,8 @@ struct ProcessCensus: Sendable, Equatable {
             grew = !more.isEmpty
             theirs.formUnion(more.map(\.pid))
         }
+        // The start command can be started again, but not to where the user's code has brought it.
+        theirs.subtract(living.filter { $0.name == interpreterInUse }.map(\.pid))
         return ProcessCensus(
             users: living.filter { !theirs.contains($0.pid) }, restartable: living.filter { theirs.contains($0.pid) })
     }
@@ -94,13 +101,17 @@ struct ProcessCensus: Sendable, Equatable {
 
     /// The names of the user's processes, for an error.
     var names: String {
-        let shown = users.prefix(5).map { "\($0.name) (\($0.pid))" }.joined(separator: ", ")
+        let shown = users.prefix(5).map { member in
+            member.name == Self.interpreterInUse
+                ? "the code interpreter (\(member.pid)), until the contexts that have run code are restarted or removed"
+                : "\(member.name) (\(member.pid))"
+        }.joined(separator: ", ")
         return users.count > 5 ? "\(shown) and \(users.count - 5) more" : shown
     }
 
     /// Stops all that run, so that no file changes under the reader; returns who was stopped.
     func stop(_ sandbox: HeldSandbox) async throws -> [Int] {
-        let running = (users + restartable).filter { $0.state != "T" && $0.state != "t" }.map(\.pid)
+        let running = (users + restartable).filter { !$0.isStopped }.map(\.pid)
         try await Self.signal("STOP", running, sandbox)
         return running
     }

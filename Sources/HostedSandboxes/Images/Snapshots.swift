@@ -10,9 +10,6 @@ import Waiting
 /// Files are all that is kept. Where processes of the user run they are not the whole truth, and the client has to say
 /// that they are enough (`memory: false`) or is refused.
 public struct Snapshots: Sendable {
-    /// How often those who appear while others are stopped are stopped too.
-    private static let stopRounds = 10
-
     let images: ImageStore
     let sandboxes: any ImageSandboxes
 
@@ -116,7 +113,7 @@ public struct Snapshots: Sendable {
                     "processes run in sandbox \(sandbox), and their memory cannot be kept here: \(census.names); "
                         + "end them, or ask for the files alone (memory: false)", shouldRetry: false)
             }
-            let digest = try await Self.still(held, census) {
+            let digest = try await census.still(held) {
                 try await archives.store { deliver in
                     try await SandboxFiles(of: held).pack(withVolatile: keepsMemory, deliver)
                 }.digest
@@ -124,30 +121,6 @@ public struct Snapshots: Sendable {
             var image = held.image
             image.archive = archives.path(of: digest)
             return (image, digest)
-        }
-    }
-
-    /// Keeps all processes from running while `body` runs.
-    private static func still<Result: Sendable>(
-        _ held: HeldSandbox, _ first: ProcessCensus, _ body: () async throws -> Result
-    ) async throws -> Result {
-        var stopped: [Int] = []
-        do {
-            var census = first
-            for _ in 0..<stopRounds {
-                let more = try await census.stop(held)
-                if more.isEmpty { break }
-                stopped += more
-                census = try await ProcessCensus.take(held)
-            }
-            let result = try await body()
-            try await ProcessCensus.signal("CONT", stopped, held)
-            return result
-        } catch {
-            // Nobody stays stopped because of us, and not because the caller went away either.
-            let pids = stopped
-            try? await uncancelled { try await ProcessCensus.signal("CONT", pids, held) }
-            throw error
         }
     }
 

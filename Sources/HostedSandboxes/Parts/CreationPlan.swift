@@ -35,7 +35,6 @@ struct CreationPlan: Sendable {
             if creation.resumesOnTraffic {
                 throw ControlFailure(400, "autoPauseMemory false cannot be combined with autoResume")
             }
-            throw ControlFailure.notOffered("autoPauseMemory false, a pause without memory,")
         }
         if creation.network?.allowsPublicTraffic == false, !isSecure {
             throw ControlFailure(400, "network.allowPublicTraffic false needs a secure sandbox: set secure to true")

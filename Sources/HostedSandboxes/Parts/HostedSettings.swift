@@ -31,6 +31,9 @@ public struct HostedSettings: Sendable, Equatable {
     public var makingLimit = Duration.seconds(60)
     /// How long an image's archive and commands may take.
     public var setupLimit = Duration.seconds(300)
+    /// How long the files of a sandbox may take to be stored, and how long a sandbox may take that starts from them: what
+    /// could be stored can be brought back.
+    public var filesLimit = Duration.seconds(1_800)
     /// How long the engine may take to pause, resume, open or destroy a sandbox.
     public var changeLimit = Duration.seconds(30)
     /// The pause between two questions whether the start command is ready.

@@ -29,19 +29,47 @@ public final class SandboxLog: Sendable {
         public var source: String
     }
 
-    private let lines = Locked<[Line]>([])
+    private let lines: Locked<[Line]>
+    private let file: LineFile?
 
-    init() {}
+    /// Goes on with what a file holds; without one it is known to this control plane alone.
+    init(file: LineFile? = nil) {
+        self.file = file
+        lines = Locked((file?.load() ?? []).compactMap { (try? JSONValue(parsing: $0)).flatMap(Line.init(json:)) })
+    }
 
     func append(_ message: String, _ level: Level = .info, source: String = "sandbox", at time: Int64) {
         let text = String(VisibleText.of(message).prefix(Self.maximumLine))
         lines.withLock { lines in
             if lines.count >= Self.capacity { lines.removeFirst(Self.capacity / 10) }
-            lines.append(Line(time: time, level: level, message: text, source: source))
+            let line = Line(time: time, level: level, message: text, source: source)
+            lines.append(line)
+            file?.append(line.json.encoded()) { lines.map { $0.json.encoded() } }
         }
     }
 
+    /// Removes what is on disk.
+    func remove() { file?.remove() }
+
     var all: [Line] { lines.withLock { $0 } }
+}
+
+extension SandboxLog.Line {
+    /// A line as it is on disk; nil when it is none.
+    fileprivate init?(json: JSONValue) {
+        guard let time = json["time"]?.integer, let message = json["message"]?.string,
+            let source = json["source"]?.string,
+            let level = json["level"]?.string.flatMap(SandboxLog.Level.init(rawValue:))
+        else { return nil }
+        self.init(time: time, level: level, message: message, source: source)
+    }
+
+    fileprivate var json: JSONValue {
+        [
+            "time": .integer(time), "level": .string(level.rawValue), "message": .string(message),
+            "source": .string(source),
+        ]
+    }
 }
 
 /// Which lines of a log are wanted.

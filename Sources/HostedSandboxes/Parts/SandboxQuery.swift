@@ -110,6 +110,20 @@ struct SandboxPage: Sendable, Equatable {
 extension HostedSandboxRecord {
     /// How clients see it: what is about to change is shown as paused.
     var shown: SandboxInformation.State { state == .running ? .running : .paused }
+    /// What the pause at the end of its time keeps.
+    var pauseAtEnd: PauseMode { pausesWithMemory ? .full : .filesystem }
+    /// What its pause kept; nil where it is not paused yet, or not any more.
+    var shownPause: SandboxInformation.PauseMode? {
+        guard state == .paused || state == .resuming else { return nil }
+        return pauseMode == .filesystem ? .filesystem : .full
+    }
+    /// Whether traffic resumes it when it is paused: never one that has to start anew.
+    var isWokenByTraffic: Bool { resumesOnTraffic && pauseMode != .filesystem }
+    /// Its files, where they are all that is left of it.
+    var keptFiles: KeptFiles? {
+        guard let archive, let content else { return nil }
+        return KeptFiles(archive: archive, content: content)
+    }
     /// Whether clients know it.
     var isVisible: Bool { state != .creating && state != .ending }
     /// Whether it counts as one of those that may run at once.

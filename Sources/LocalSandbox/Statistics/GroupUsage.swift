@@ -22,6 +22,12 @@ extension SandboxGroup {
         return max(0, all - onDisk.reduce(0, +))
     }
 
+    /// Copies of files in memory, in bytes; nil when no group counts it.
+    var memoryCacheBytes: Int64? {
+        guard let folder = folder(.memory) else { return nil }
+        return KernelFile.number(folder.version == 2 ? "file" : "total_cache", in: "\(folder.path)/memory.stat")
+    }
+
     /// The most memory so far, in bytes; nil when no group counts it.
     var memoryPeakBytes: Int64? {
         guard let folder = folder(.memory) else { return nil }

@@ -63,6 +63,7 @@ extension E2BSandbox {
         }
         return SandboxStatistics(
             cpuSeconds: spent, cpuLimit: Double(metrics.processors), memoryBytes: metrics.memoryUsed,
+            memoryCacheBytes: metrics.memoryCache,
             memoryLimitBytes: metrics.memoryTotal, diskBytes: metrics.diskUsed, diskLimitBytes: metrics.diskTotal,
             processes: processes, uptimeSeconds: Double(max(0, now() / 1_000 - startedAt)))
     }

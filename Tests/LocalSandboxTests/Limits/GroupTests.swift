@@ -72,7 +72,7 @@ import Testing
         try await withTemporaryFolder { path in
             let files = [
                 "memory.current": "5000000\n", "memory.peak": "9000000\n", "cgroup.procs": "7\n9\n",
-                "memory.stat": "anon 100\ninactive_file 1000000\nactive_file 3\n",
+                "memory.stat": "anon 100\nfile 2000000\nfile_mapped 5\ninactive_file 1000000\nactive_file 3\n",
                 "memory.events": "low 0\noom 3\noom_kill 2\n", "pids.events": "max 4\n",
                 "cpu.stat": "usage_usec 1500000\nuser_usec 1\n",
             ]
@@ -82,6 +82,7 @@ import Testing
             group.folders = [folder]
             #expect(group.cpuSeconds == 1.5)
             #expect(group.memoryBytes == 4_000_000)
+            #expect(group.memoryCacheBytes == 2_000_000)
             #expect(group.memoryPeakBytes == 9_000_000)
             #expect(group.memoryKills == 2)
             #expect(group.refusedProcesses == 4)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .context import Busy, Context, Execution
 from .home import kernel_environment, make_home
+from .inuse import KernelsInUse
 from .kernel import Kernel, KernelFailed
 from .languages import Language, Languages, Refused
 from .shared import shared_variables
@@ -30,6 +31,7 @@ class Contexts:
         python = make_home(home)
         self.languages = Languages(python)
         self._environment = kernel_environment(python)
+        self._in_use = KernelsInUse()
         self._folder = Path(tempfile.mkdtemp(prefix="interpreter-"))
         self._contexts: dict[str, Context] = {}
         self._defaults: dict[str, str] = {}
@@ -132,7 +134,7 @@ class Contexts:
 
     async def _start_kernel(self, language: Language, cwd: str) -> Kernel:
         async with self._creations:
-            kernel = Kernel(language, self._folder, cwd, self._environment)
+            kernel = Kernel(language, self._folder, cwd, self._environment, self._in_use.note)
             await kernel.start()
             return kernel
 

@@ -77,11 +77,19 @@ class Cell:
 class Kernel:
     """A started kernel, which runs one cell at a time."""
 
-    def __init__(self, language: Language, folder: Path, cwd: str, environment: dict[str, str]) -> None:
-        """`folder` is for sockets, and ours alone."""
+    def __init__(
+        self,
+        language: Language,
+        folder: Path,
+        cwd: str,
+        environment: dict[str, str],
+        use: Callable[["Kernel", bool], None],
+    ) -> None:
+        """`folder` is for sockets, and ours alone; `use` is told before code runs in it, and once it has ended."""
         self.language = language
         self.cwd = cwd
         self._environment = environment
+        self._use = use
         self._place = folder / secrets.token_hex(8)
         self._session = Session(key=secrets.token_hex(32).encode(), username="berth")
         self._context = zmq.asyncio.Context.instance()
@@ -191,6 +199,8 @@ class Kernel:
             "stop_on_error": False,
         }
         message = self._session.msg("execute_request", content, metadata={"berth": settings or {}})
+        if not silent:
+            self._use(self, True)
         cell = Cell(message["header"]["msg_id"], emit)
         self._cell = cell
         try:
@@ -235,6 +245,7 @@ class Kernel:
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         self._end = f"The kernel was ended {how}"
         self.ended.set()
+        self._use(self, False)
         cell = self._cell
         if cell is not None and not cell.finished.done():
             while await self._sockets["iopub"].poll(LAST_WORDS):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from e2b.exceptions import SandboxException
 from e2b_code_interpreter import AsyncSandbox, Sandbox
 
 
@@ -50,6 +51,35 @@ def test_variables_and_shell(sandbox: Sandbox) -> None:
     assert sandbox.run_code("import os; os.environ['ONE']", envs={"ONE": "1"}).text == "1"
     assert sandbox.run_code("echo from bash", language="bash").logs.stdout == ["from bash\n"]
     assert sandbox.commands.run("echo beside").stdout == "beside\n"
+
+
+def test_a_snapshot_does_not_forget_variables_silently() -> None:
+    with Sandbox.create(timeout=120) as sandbox:
+        unused = sandbox.create_snapshot()
+        assert Sandbox.delete_snapshot(unused.snapshot_id)
+        sandbox.run_code("x = 1")
+        for call in (sandbox.create_snapshot, sandbox.fork):
+            with pytest.raises(SandboxException, match="code interpreter"):
+                call()
+        assert sandbox.run_code("x").text == "1"
+        snapshot = sandbox.create_snapshot(mode="filesystem")
+        with Sandbox.create(snapshot.snapshot_id, timeout=60) as other:
+            error = other.run_code("x").error
+            assert error is not None and error.name == "NameError"
+        assert Sandbox.delete_snapshot(snapshot.snapshot_id)
+        for context in sandbox.list_code_contexts():
+            sandbox.restart_code_context(context)
+        assert Sandbox.delete_snapshot(sandbox.create_snapshot().snapshot_id)
+
+
+def test_a_pause_of_files_alone_keeps_what_code_wrote_and_not_what_it_held() -> None:
+    with Sandbox.create(timeout=120) as sandbox:
+        sandbox.run_code("x = 1\nopen('/home/user/kept.txt', 'w').write('before')")
+        sandbox.pause(mode="filesystem")
+        again = Sandbox.connect(sandbox.sandbox_id, timeout=120)
+        assert again.run_code("open('/home/user/kept.txt').read()").text == "before"
+        error = again.run_code("x").error
+        assert error is not None and error.name == "NameError"
 
 
 def test_asynchronous_clients() -> None:

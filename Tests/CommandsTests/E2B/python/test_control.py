@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from e2b import NotFoundException, Sandbox, SandboxQuery, SandboxState
+from conftest import VERSION, newest
+from e2b import ConnectionConfig, NotFoundException, Sandbox, SandboxQuery, SandboxState
+from e2b.api.client_sync import get_api_client
 from e2b.exceptions import SandboxException
 
 
@@ -114,6 +116,71 @@ def test_pause_keeps_processes_and_files_and_connect_resumes(sandbox: Sandbox) -
     assert again.files.read("/proc/sys/kernel/random/boot_id") == boot
     assert counting.pid in [process.pid for process in again.commands.list()]
     assert again.commands.kill(counting.pid)
+
+
+def pause_mode(sandbox: Sandbox) -> object:
+    """What the control plane says of a pause, which the SDK's own class does not tell."""
+    from e2b.api.client.api.sandboxes import get_sandboxes_sandbox_id
+
+    client = get_api_client(ConnectionConfig())
+    detail = get_sandboxes_sandbox_id.sync(sandbox.sandbox_id, client=client)
+    return detail.to_dict().get("pauseMode")
+
+
+# What the newest SDK calls a mode.
+FILES_ALONE = {"mode": "filesystem"} if VERSION >= (2, 63, 0) else {"keep_memory": False}
+
+
+def test_a_pause_of_files_alone_starts_anew() -> None:
+    sandbox = Sandbox.create(timeout=120, metadata={"who": "me"}, envs={"COLOUR": "blue"})
+    try:
+        sandbox.files.write("kept.txt", "before")
+        counting = sandbox.commands.run("sleep 1000", background=True, timeout=0)
+        assert pause_mode(sandbox) is None
+        sandbox.pause(**FILES_ALONE)
+        assert sandbox.get_info().state == SandboxState.PAUSED
+        assert pause_mode(sandbox) == "filesystem"
+        assert not sandbox.is_running()
+        for call in (sandbox.create_snapshot, sandbox.fork):
+            with pytest.raises(SandboxException, match="paused"):
+                call()
+        again = Sandbox.connect(sandbox.sandbox_id, timeout=120)
+        assert again.is_running()
+        assert again.files.read("kept.txt") == "before"
+        assert counting.pid not in [process.pid for process in again.commands.list()]
+        assert again.commands.run("pgrep -c sleep; echo $COLOUR").stdout == "0\nblue\n"
+        assert again.get_info().metadata == {"who": "me"}
+        assert pause_mode(again) is None
+        # The first object is as good as before: neither id nor token has changed.
+        assert sandbox.files.read("kept.txt") == "before"
+    finally:
+        Sandbox.kill(sandbox.sandbox_id)
+
+
+@newest("resumption from the files", (2, 63, 0))
+def test_a_full_pause_can_be_resumed_from_its_files(sandbox: Sandbox) -> None:
+    sandbox.files.write("kept.txt", "before")
+    counting = sandbox.commands.run("sleep 1000", background=True, timeout=0)
+    sandbox.pause()
+    assert pause_mode(sandbox) == "full"
+    anew = Sandbox.connect(sandbox.sandbox_id, timeout=120, on_resume="reboot")
+    assert anew.files.read("kept.txt") == "before"
+    assert counting.pid not in [process.pid for process in anew.commands.list()]
+
+
+def test_a_sandbox_can_keep_its_files_alone_at_its_end() -> None:
+    sandbox = Sandbox.create(timeout=60, lifecycle={"on_timeout": {"action": "pause"} | FILES_ALONE})
+    try:
+        sandbox.files.write("kept.txt", "before")
+        sandbox.set_timeout(1)
+        limit = time.monotonic() + 20
+        while pause_mode(sandbox) != "filesystem":
+            assert time.monotonic() < limit
+        assert not sandbox.is_running()
+        assert sandbox.get_info().state == SandboxState.PAUSED
+        assert Sandbox.connect(sandbox.sandbox_id, timeout=60).files.read("kept.txt") == "before"
+    finally:
+        Sandbox.kill(sandbox.sandbox_id)
 
 
 def test_pausing_twice_is_no_error(sandbox: Sandbox) -> None:
