@@ -14,6 +14,7 @@ struct ServedHost: Sendable {
     static let key = "e2b_0123456789abcdef0123456789abcdef01234567"
 
     let host: SandboxHost
+    let volumes: Volumes
     let engine: FakeEngine
     let curl: CurlClient
     let socket: String
@@ -28,13 +29,18 @@ struct ServedHost: Sendable {
                 curl.close()
                 engine.close()
             }
+            let store = try DeploymentStore(path: "\(folder)/berth.sqlite")
+            let tokens = SandboxTokens(seed: Array(repeating: 3, count: 32))
+            let now: @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970 * 1_000) }
             let host = SandboxHost(
                 SandboxHost.Surroundings(
-                    store: try DeploymentStore(path: "\(folder)/berth.sqlite"), provider: engine,
-                    images: BuiltInImages(), tokens: SandboxTokens(seed: Array(repeating: 3, count: 32)),
-                    now: { Int64(Date().timeIntervalSince1970 * 1_000) }),
+                    store: store, provider: engine, images: BuiltInImages(), volumes: "\(folder)/volumes",
+                    tokens: tokens, now: now),
                 settings: settings)
-            let served = ServedHost(host: host, engine: engine, curl: curl, socket: "\(folder)/e2b.sock")
+            let volumes = Volumes(
+                store: store, provider: engine, folder: "\(folder)/volumes", tokens: tokens, now: now)
+            let served = ServedHost(
+                host: host, volumes: volumes, engine: engine, curl: curl, socket: "\(folder)/e2b.sock")
             try await served.serve { try await body(served) }
             await host.close()
         }
@@ -44,7 +50,10 @@ struct ServedHost: Sendable {
         let listening = Promise<Void>()
         let application = Application(
             router: E2BRouter.make(
-                key: Self.key, [SandboxRoutes(host: host), SandboxLookRoutes(host: host), EchoRoutes()]),
+                key: Self.key,
+                [
+                    SandboxRoutes(host: host), SandboxLookRoutes(host: host), VolumeRoutes(volumes), EchoRoutes(),
+                ]),
             configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket)),
             onServerRunning: { _ in listening.fulfil(()) })
         try await withThrowingTaskGroup(of: Void.self) { group in

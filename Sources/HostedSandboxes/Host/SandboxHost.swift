@@ -18,6 +18,8 @@ public actor SandboxHost {
         public var provider: any SandboxProvider
         /// What knows images.
         public var images: any ImageCatalog
+        /// Where the folders of volumes are; nil where none are offered.
+        public var volumes: String?
         /// What makes secrets.
         public var tokens: SandboxTokens
         /// The clock of every wait.
@@ -29,13 +31,15 @@ public actor SandboxHost {
 
         /// Creates surroundings.
         public init(
-            store: DeploymentStore, provider: any SandboxProvider, images: any ImageCatalog, tokens: SandboxTokens,
-            clock: any Clock<Duration> = ContinuousClock(), now: @escaping @Sendable () -> Int64,
+            store: DeploymentStore, provider: any SandboxProvider, images: any ImageCatalog,
+            volumes: String? = nil, tokens: SandboxTokens, clock: any Clock<Duration> = ContinuousClock(),
+            now: @escaping @Sendable () -> Int64,
             announce: @escaping @Sendable (String) -> Void = { _ in }
         ) {
             self.store = store
             self.provider = provider
             self.images = images
+            self.volumes = volumes
             self.tokens = tokens
             self.clock = clock
             self.now = now
