@@ -36,7 +36,7 @@ struct BerthCommand: AsyncParsableCommand {
                     ResumeCommand.self, ExtendCommand.self, DestroyCommand.self, WebhookCommand.self,
                 ]),
             CommandGroup(name: "Inside", subcommands: [ExecCommand.self, ShellCommand.self, CopyCommand.self]),
-            CommandGroup(name: "Sandboxes", subcommands: [SandboxCommand.self, ImageCommand.self]),
+            CommandGroup(name: "Sandboxes", subcommands: [SandboxCommand.self, ImageCommand.self, VolumeCommand.self]),
             CommandGroup(
                 name: "The machine",
                 subcommands: [

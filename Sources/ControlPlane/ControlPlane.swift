@@ -209,6 +209,7 @@ public struct ControlPlane: Sendable {
         let sampler = StatisticsSampler(service: service, directory: directory, pauses: pauses)
         let routes = Routes(
             service: service, pauses: pauses, sampler: sampler, images: hosted.images,
+            volumes: hosted.volumes,
             blobs: { digest, body in _ = try await blobs.add(body.bytes, digest: digest) },
             missingBlobs: { blobs.missing($0) },
             server: ServerResource(

@@ -1,7 +1,9 @@
 import ControlAPI
 import DeploymentCore
+import E2BServer
 import Foundation
 import HTTPTypes
+import HostedSandboxes
 import Hummingbird
 import NIOCore
 import Orchestration
@@ -16,6 +18,7 @@ struct Routes: Sendable {
     let pauses: Pauses
     let sampler: StatisticsSampler
     let images: HostedImages
+    let volumes: Volumes
     let blobs: @Sendable (_ digest: String, _ body: RequestBody) async throws -> Void
     let missingBlobs: @Sendable ([String]) async -> [String]
     let server: ServerResource
@@ -35,6 +38,7 @@ struct Routes: Sendable {
         addLifecycle(to: version)
         AgentRoutes(pauses: pauses).add(to: version)
         images.add(to: version.group("images").add(middleware: ControlFailureMiddleware()), prefix: "/v1/images")
+        VolumeRoutes(volumes).addVolumes(to: version.group().add(middleware: ControlFailureMiddleware()))
         return router
     }
 

@@ -13,6 +13,7 @@ enum Migrations {
         migrator.registerMigration("2026-11 sandbox events", migrate: sandboxEvents)
         migrator.registerMigration("2026-11 images", migrate: images)
         migrator.registerMigration("2026-11 pauses without memory", migrate: pausesWithoutMemory)
+        migrator.registerMigration("2026-11 volumes", migrate: volumes)
         return migrator
     }
 

@@ -124,14 +124,15 @@ struct BubblewrapCommand: Sendable {
     /// - Parameter find: where bubblewrap finds what is at a path of the host.
     func arguments(
         folder: SandboxFolder, agent: String, hostname: String, environment: [String: String],
-        mounts: [SandboxSpecification.Mount], hasWayOut: Bool = false, agentArguments: [String],
-        find: (String) -> String = { $0 }
+        mounts: [SandboxSpecification.Mount], volumes: [SandboxSpecification.Mount] = [], hasWayOut: Bool = false,
+        agentArguments: [String], find: (String) -> String = { $0 }
     ) -> [String] {
         var arguments = [program] + walls + ["--hostname", hostname]
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) { arguments += ["--setenv", name, value] }
         arguments += system(etc: find(folder.etc))
         arguments += folders(
-            above: [Self.home, Self.agent, Self.models, Self.egress, Self.programs + "/sudo"] + mounts.map(\.target))
+            above: [Self.home, Self.agent, Self.models, Self.egress, Self.programs + "/sudo"]
+                + (mounts + volumes).map(\.target))
         arguments += ["--bind", find(folder.home), Self.home, "--ro-bind", find(agent), Self.agent]
         // It says so where nobody can become root. A setuid program could do nothing here.
         arguments += ["--symlink", Self.agent, "\(Self.programs)/sudo"]
@@ -140,9 +141,9 @@ struct BubblewrapCommand: Sendable {
         // The folder and not the socket, so that another one in its place is found.
         if hasWayOut { arguments += ["--ro-bind", find(folder.egress), Self.egress] }
         // Parents before what is mounted below them.
-        for mount in mounts.sorted(by: { ($0.target.utf8.count, $0.target) < ($1.target.utf8.count, $1.target) }) {
-            arguments += ["--ro-bind", find(mount.source), mount.target]
-        }
+        let shown = mounts.map { ("--ro-bind", $0) } + volumes.map { ("--bind", $0) }
+        let order = shown.sorted { ($0.1.target.utf8.count, $0.1.target) < ($1.1.target.utf8.count, $1.1.target) }
+        for (option, mount) in order { arguments += [option, find(mount.source), mount.target] }
         arguments += ["--remount-ro", "/", "--chdir", Self.home, "--info-fd", "\(Self.infoNumber)"]
         arguments += ["--seccomp", "\(Self.filterNumber)"]
         return arguments + ["--", Self.agent] + agentArguments

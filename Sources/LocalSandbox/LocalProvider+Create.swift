@@ -22,6 +22,7 @@ extension LocalProvider {
         try MountRules.check(specification)
         let isolation = try await isolation(for: specification.minimumIsolation)
         try network(of: isolation).require(specification.network)
+        try VolumeRules.check(specification, on: isolation)
         guard withShared({ $0.busy.insert(id).inserted }) else {
             throw BerthError(.conflict, "the sandbox \(id) is being made already")
         }

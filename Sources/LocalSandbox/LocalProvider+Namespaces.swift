@@ -31,6 +31,7 @@ extension LocalProvider {
                 suggestion: "leave one of them out, or start berth in a control group of its own: "
                     + "systemd-run --user --scope -p Delegate=yes")
         }
+        guard specification.volumes.isEmpty else { return IdentityRegister.volumes(grant) }
         return try register.claim(grant, for: sandboxFolder(specification.id).path)
     }
 
@@ -64,11 +65,14 @@ extension LocalProvider {
         let command = BubblewrapCommand(program: bubblewrap, hasIdentities: hasIdentities)
         // bubblewrap's own environment can be read inside, at /proc/1/environ.
         let own = [ProcessTable.marker: state.id]
+        let volumes = specification.volumes
+        for volume in volumes { try VolumeRules.prepare(volume.source, for: state.identities) }
         guard let range = state.identities else {
-            try MountRules.makeMountPoints(specification.mounts, home: folder.home)
+            try MountRules.makeMountPoints(specification.mounts + volumes, home: folder.home)
             let arguments = command.arguments(
                 folder: folder, agent: agent, hostname: hostname, environment: environment,
-                mounts: specification.mounts, hasWayOut: exit != nil, agentArguments: agentArguments)
+                mounts: specification.mounts, volumes: volumes, hasWayOut: exit != nil,
+                agentArguments: agentArguments)
             return try Child.spawn(
                 arguments, environment: own, folder: "/", descriptors: descriptors, entrance: entrance)
         }
@@ -80,18 +84,19 @@ extension LocalProvider {
             numbers[folder.egress] = sources.count
             sources.append(folder.egress)
         }
-        for mount in specification.mounts where numbers[mount.source] == nil {
+        for mount in specification.mounts + volumes where numbers[mount.source] == nil {
             numbers[mount.source] = sources.count
             sources.append(mount.source)
         }
         let arguments = command.arguments(
             folder: folder, agent: agent, hostname: hostname, environment: environment, mounts: specification.mounts,
-            hasWayOut: exit != nil, agentArguments: agentArguments
+            volumes: volumes, hasWayOut: exit != nil, agentArguments: agentArguments
         ) { numbers[$0].map(Stage.path) ?? $0 }
         let stage = Stage(
             namespace: try UserNamespace.open(range, needsHelpers: getuid() != 0),
             folder: folder.path,
-            made: ["home/", "home/app/"] + (try MountRules.mountPoints(specification.mounts)), sources: sources)
+            made: ["home/", "home/app/"] + (try MountRules.mountPoints(specification.mounts + volumes)),
+            sources: sources)
         guard chmod(folder.path, Self.stagedMode) == 0 else {
             throw BerthError.system(errno, "\(folder.path) cannot be opened for the ids inside")
         }

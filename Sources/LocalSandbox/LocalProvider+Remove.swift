@@ -15,7 +15,7 @@ extension LocalProvider {
             try Self.endProcesses(id, folder, child, limit: limit)
             guard access(folder.path, F_OK) == 0 else { return }
             let range = (try? folder.state())?.identities
-            if let range { try IdentityRemoval.empty(folder, of: range) }
+            if let range { try IdentityWork.empty(folder, of: range) }
             try FolderRemoval.remove(id, in: try self.rootDescriptor(), last: SandboxFolder.stateName)
             if let range { self.register.release(range, of: folder.path) }
         }

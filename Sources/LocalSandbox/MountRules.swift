@@ -96,7 +96,7 @@ enum MountRules {
         return text.isEmpty ? "sandbox" : text
     }
 
-    private static func isClean(_ path: String) -> Bool {
+    static func isClean(_ path: String) -> Bool {
         guard path.hasPrefix("/"), path.utf8.count > 1, path.utf8.count < PATH_MAX, !path.utf8.contains(0) else {
             return false
         }

@@ -99,6 +99,9 @@ public struct SandboxSpecification: Sendable, Equatable {
     public var needsSudo: Bool
     /// The image that the provider makes it from; nil takes the provider's own choice.
     public var template: String?
+    /// Folders of the host that those inside write to, with everybody else who mounts them; they outlive the sandbox. A
+    /// provider that cannot show them fails the creation.
+    public var volumes: [Mount] = []
     /// Whether it begins as one that gives way to its neighbours, until it has kept within its processor limit for a
     /// while; nothing without such a limit.
     public var isYielding = false
@@ -124,7 +127,7 @@ public struct SandboxSpecification: Sendable, Equatable {
         self.template = template
     }
 
-    /// A host folder or file, read-only inside.
+    /// A host folder or file and its place inside, where it is read-only unless it is a volume.
     public struct Mount: Sendable, Equatable, Codable {
         /// The absolute path on the host.
         public var source: String

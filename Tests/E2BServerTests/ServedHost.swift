@@ -14,6 +14,7 @@ struct ServedHost: Sendable {
     static let key = "e2b_0123456789abcdef0123456789abcdef01234567"
 
     let host: SandboxHost
+    let volumes: Volumes
     let engine: FakeEngine
     let curl: CurlClient
     let socket: String
@@ -32,13 +33,16 @@ struct ServedHost: Sendable {
             let store = try DeploymentStore(path: "\(folder)/berth.sqlite")
             let images = ImageStore(
                 store: store, folder: "\(folder)/images", builtIn: ["base": { BuiltInImages.base }], now: now)
+            let tokens = SandboxTokens(seed: Array(repeating: 3, count: 32))
             let host = SandboxHost(
                 SandboxHost.Surroundings(
                     store: store, provider: engine, images: BuiltInImages(), files: images,
-                    tokens: SandboxTokens(seed: Array(repeating: 3, count: 32)),
-                    now: now),
+                    volumes: "\(folder)/volumes", tokens: tokens, now: now),
                 settings: settings)
-            let served = ServedHost(host: host, engine: engine, curl: curl, socket: "\(folder)/e2b.sock")
+            let volumes = Volumes(
+                store: store, provider: engine, folder: "\(folder)/volumes", tokens: tokens, now: now)
+            let served = ServedHost(
+                host: host, volumes: volumes, engine: engine, curl: curl, socket: "\(folder)/e2b.sock")
             try await served.serve { try await body(served) }
             await host.close()
         }
@@ -48,7 +52,10 @@ struct ServedHost: Sendable {
         let listening = Promise<Void>()
         let application = Application(
             router: E2BRouter.make(
-                key: Self.key, [SandboxRoutes(host: host), SandboxLookRoutes(host: host), EchoRoutes()]),
+                key: Self.key,
+                [
+                    SandboxRoutes(host: host), SandboxLookRoutes(host: host), VolumeRoutes(volumes), EchoRoutes(),
+                ]),
             configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket)),
             onServerRunning: { _ in listening.fulfil(()) })
         try await withThrowingTaskGroup(of: Void.self) { group in

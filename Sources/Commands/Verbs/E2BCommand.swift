@@ -10,8 +10,8 @@ struct E2BCommand: AsyncParsableCommand {
         commandName: "e2b", abstract: "Print the environment with which E2B's SDKs use this machine's sandboxes.",
         discussion: """
             Starts the control plane where none runs. In a shell: eval "$(berth e2b)". Without --tls the SDKs are sent to \
-            a plain port by E2B_API_URL and E2B_SANDBOX_URL. With --tls they find everything by E2B_DOMAIN, as at E2B; \
-            `berth tls` makes the certificate for that.
+            a plain port by E2B_API_URL, E2B_SANDBOX_URL and E2B_VOLUME_API_URL. With --tls they find everything by \
+            E2B_DOMAIN, as at E2B; `berth tls` makes the certificate for that.
             """)
 
     @Flag(help: "The environment for TLS and names of sandboxes, instead of a plain port.")
@@ -44,6 +44,7 @@ struct E2BCommand: AsyncParsableCommand {
             let url = "http://\(Configuration.host):\(port)"
             environment["E2B_API_URL"] = url
             environment["E2B_SANDBOX_URL"] = url
+            environment["E2B_VOLUME_API_URL"] = url
             // The names of ports then lead here as well.
             environment["E2B_DOMAIN"] = "localhost:\(port)"
         }

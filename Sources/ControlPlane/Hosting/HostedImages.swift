@@ -28,7 +28,7 @@ struct HostedImages: Sendable {
     }
 
     /// What is served of them.
-    var routes: [any E2BRoutes] { [SnapshotRoutes(snapshots), TemplateRoutes(templates), VolumeRoutes()] }
+    var routes: [any E2BRoutes] { [SnapshotRoutes(snapshots), TemplateRoutes(templates)] }
 
     /// Serves templates to the users of this machine, by the routes that clients have.
     func add(to group: RouterGroup<BasicRequestContext>, prefix: String) {

@@ -20,6 +20,7 @@ struct HostedPlane: Sendable {
     let host: SandboxHost
     /// Templates and snapshots.
     let images: HostedImages
+    let volumes: Volumes
     private let events: SandboxEvents
     private let configuration: Configuration
     private let key: String
@@ -40,10 +41,12 @@ struct HostedPlane: Sendable {
         let images = ImageStore(
             store: store, folder: configuration.path("images"),
             builtIn: ["base": { BuiltInImages.base }, InterpreterTemplate.name: interpreter.make], now: now)
+        let tokens = try HostedSecrets.tokens(configuration)
+        let folder = configuration.path("volumes")
         let host = SandboxHost(
             SandboxHost.Surroundings(
-                store: store, provider: provider, images: images, files: images,
-                journal: configuration.path("hosted-logs"), tokens: try HostedSecrets.tokens(configuration), now: now,
+                store: store, provider: provider, images: images, files: images, volumes: folder,
+                journal: configuration.path("hosted-logs"), tokens: tokens, now: now,
                 announce: log),
             settings: configuration.hosted)
         let socket = configuration.path("e2b.sock")
@@ -53,18 +56,21 @@ struct HostedPlane: Sendable {
         }
         let plane = HostedPlane(
             host: host, images: try await HostedImages.open(host, images, provider, configuration),
+            volumes: Volumes(
+                store: store, provider: provider, folder: folder, tokens: tokens, now: now, announce: log),
             events: SandboxEvents(store: store, client: curl, now: now), configuration: configuration,
             key: try HostedSecrets.key(configuration), socket: socket, log: log)
-        for failure in try await host.recover() { log(failure) }
+        for failure in try await host.recover() + plane.volumes.recover() { log(failure) }
         return plane
     }
 
     private init(
-        host: SandboxHost, images: HostedImages, events: SandboxEvents, configuration: Configuration, key: String,
-        socket: String, log: @escaping @Sendable (String) -> Void
+        host: SandboxHost, images: HostedImages, volumes: Volumes, events: SandboxEvents,
+        configuration: Configuration, key: String, socket: String, log: @escaping @Sendable (String) -> Void
     ) {
         self.host = host
         self.images = images
+        self.volumes = volumes
         self.events = events
         self.configuration = configuration
         self.key = key
@@ -74,7 +80,10 @@ struct HostedPlane: Sendable {
 
     /// All routes of clients.
     private var routes: [any E2BRoutes] {
-        [SandboxRoutes(host: host), SandboxLookRoutes(host: host), EventRoutes(events: events)] + images.routes
+        [
+            SandboxRoutes(host: host), SandboxLookRoutes(host: host), EventRoutes(events: events),
+            VolumeRoutes(volumes),
+        ] + images.routes
     }
 
     /// What runs while the control plane serves; the last is stopped first.
@@ -88,6 +97,7 @@ struct HostedPlane: Sendable {
         return [
             .init(service: application), .init(service: Work(body: host.expireSandboxes)),
             .init(service: Work(body: host.measureSandboxes)), .init(service: Work(body: events.run)),
+            .init(service: Work(body: volumes.run)),
             .init(service: FrontDoor(gateway: gateway)),
         ]
     }
@@ -114,6 +124,7 @@ struct HostedPlane: Sendable {
     func close(removingSandboxes: Bool) async {
         if let open = gateway.current, let open { await open.stop(grace: .zero) }
         await images.templates.close()
+        await volumes.close()
         if removingSandboxes { for failure in await host.killAll() { log(failure) } }
         await host.close()
         unlink(socket)

@@ -80,7 +80,7 @@ extension SandboxHost {
         try requireOpen()
         let capabilities = try await surroundings.provider.capabilities()
         let plan = try CreationPlan(creation, version, capabilities.network)
-        guard creation.volumes.isEmpty else { throw ControlFailure.notOffered("volumeMounts") }
+        _ = try volumes(creation.volumes)
         let image = try await surroundings.images.image(creation.template)
         return handle(try await make(plan, from: image, capabilities, key: key))
     }
@@ -94,13 +94,15 @@ extension SandboxHost {
         try rate.take(now: now)
         let record = try Self.record(plan, image, now: now)
         let id = record.id
-        let specification = Self.specification(id, plan.network.access, image, capabilities)
+        var specification = Self.specification(id, plan.network.access, image, capabilities)
         let entry = Entry(record: record, journal)
         entries[id] = entry
         return try await entry.lane.alone {
             do {
                 // Written first: what is made and then forgotten by a crash is found and removed.
                 try store.write(record)
+                // From here on nobody deletes them.
+                specification.volumes = try volumes(plan.creation.volumes)
                 try await boot(record, from: image, specification, entry.log, limit: settings.setupLimit)
                 try Task.checkCancellation()
                 return try begin(record, key)
@@ -153,6 +155,19 @@ extension SandboxHost {
         } catch {
             surroundings.announce("sandbox \(id), which could not be made, is not removed yet: \(error)")
             wheel.set(id, at: now)
+        }
+    }
+
+    /// The folders of volumes and where they are shown.
+    ///
+    /// - Throws: 400 for one that there is not.
+    func volumes(_ wanted: [SandboxCreation.VolumeMount]) throws -> [SandboxSpecification.Mount] {
+        try wanted.map { mount in
+            guard let folder = surroundings.volumes else { throw ControlFailure.notOffered("volumeMounts") }
+            guard let volume = try store.volume(named: mount.name) else {
+                throw ControlFailure(400, "volumeMounts: there is no volume '\(VisibleText.of(mount.name))'")
+            }
+            return SandboxSpecification.Mount(source: "\(folder)/\(volume.id)", target: mount.path)
         }
     }
 

@@ -22,6 +22,8 @@ public actor SandboxHost {
         public var files: any FileKeeping
         /// The folder where logs and measurements are kept; nil keeps them until the control plane ends.
         public var journal: String?
+        /// Where the folders of volumes are; nil where none are offered.
+        public var volumes: String?
         /// What makes secrets.
         public var tokens: SandboxTokens
         /// The clock of every wait.
@@ -34,7 +36,8 @@ public actor SandboxHost {
         /// Creates surroundings.
         public init(
             store: DeploymentStore, provider: any SandboxProvider, images: any ImageCatalog, files: any FileKeeping,
-            journal: String? = nil, tokens: SandboxTokens, clock: any Clock<Duration> = ContinuousClock(),
+            volumes: String? = nil, journal: String? = nil, tokens: SandboxTokens,
+            clock: any Clock<Duration> = ContinuousClock(),
             now: @escaping @Sendable () -> Int64,
             announce: @escaping @Sendable (String) -> Void = { _ in }
         ) {
@@ -43,6 +46,7 @@ public actor SandboxHost {
             self.images = images
             self.files = files
             self.journal = journal
+            self.volumes = volumes
             self.tokens = tokens
             self.clock = clock
             self.now = now

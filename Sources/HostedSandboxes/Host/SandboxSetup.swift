@@ -33,7 +33,8 @@ struct SandboxSetup: Sendable {
         let root = sandbox.ownsIdentities ? agent.with([Self.asRoot]) : agent
         // Before the token: nobody else has a way in yet.
         if let archive = image.archive {
-            try await SandboxFiles(of: HeldSandbox(sandbox, image: image)).unpack(archive)
+            let held = try HeldSandbox(sandbox, image: image, mounts: record.volumeMounts.map(\.path))
+            try await SandboxFiles(of: held).unpack(archive)
         }
         if !sandbox.isolation.sharesHost { try await leaveMarks(root) }
         try await introduce(agent)

@@ -60,8 +60,7 @@ public struct SandboxFiles: Sendable {
             command += ["--transform=flags=rhS;s,^\\.,\(Self.home),", "--directory=\(sandbox.home)"]
             return command + sandbox.mounts.compactMap(relativeToHome).map { "--exclude=./\($0)" } + ["."]
         }
-        let excluded = sandbox.mounts.map { String($0.drop { $0 == "/" }) } + Self.never
-        command += excluded.map { "--exclude=\($0)" } + ["--directory=/"]
+        command += mounted.map { "--exclude=\($0)" } + Self.never.map { "--exclude=\($0)" } + ["--directory=/"]
         return command + places(withVolatile)
     }
 
@@ -69,12 +68,17 @@ public struct SandboxFiles: Sendable {
         var command =
             ["tar", "--extract", "--file=-"] + Self.form + ["--preserve-permissions", "--delay-directory-restore"]
         if !sandbox.hasRoot { command.append("--no-same-owner") }
+        // What a sandbox had in its own folder does not end up in a volume that is mounted there now.
+        command += ["--anchored", "--no-wildcards"] + mounted.map { "--exclude=\($0)" }
         command +=
             sandbox.sharesHost
             ? ["--directory=\(sandbox.home)", "--strip-components=2", Self.home] : ["--directory=/"]
         // A new sandbox has this folder, which the archive may be without.
         return ["/bin/sh", "-c", "rmdir -- \"$0/app\" 2>/dev/null; exec \"$@\"", sandbox.home] + command
     }
+
+    /// The mounts as an archive would name them.
+    private var mounted: [String] { sandbox.mounts.map { String($0.drop { $0 == "/" }) } }
 
     /// What can be written inside.
     private func places(_ withVolatile: Bool) -> [String] {

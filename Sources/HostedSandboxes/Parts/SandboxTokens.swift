@@ -17,6 +17,9 @@ public struct SandboxTokens: Sendable {
     /// What a sandbox's ports want to see.
     public func trafficToken(_ sandbox: String) -> String { token("traffic", sandbox) }
 
+    /// What whoever reads and writes a volume's contents shows.
+    public func volumeToken(_ volume: String) -> String { token("volume", volume) }
+
     private func token(_ purpose: String, _ sandbox: String) -> String {
         let code = HMAC<Crypto.SHA256>.authenticationCode(for: Data("\(purpose):\(sandbox)".utf8), using: key)
         return code.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()

@@ -9,8 +9,11 @@ struct IdentityRange: Codable, Sendable, Hashable {
     var users: UInt32
     /// The host's group id of root's group inside.
     var groups: UInt32
-    /// Whether other sandboxes of the same user have it too, as nothing more was granted.
+    /// Whether other sandboxes of the same user have it too, as nothing more was granted, or for their volumes' sake.
     var isShared: Bool
+
+    /// Whether a user id of the host's is one of these.
+    func has(user: UInt32) -> Bool { user >= users && user - users < Self.count }
 }
 
 /// What a host grants of ids, as subuid(5) and subgid(5) or the kernel say.

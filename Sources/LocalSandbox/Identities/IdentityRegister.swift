@@ -7,6 +7,8 @@ struct IdentityRegister: Sendable {
     /// How old an entry has to be before it is looked whether its sandbox exists, in seconds.
     static let draftAge = 60
     private static let entryLimit = 8192
+    /// With more ranges than these one is kept for sandboxes with volumes; with fewer it is any sandbox's too.
+    private static let leastKept = 2
 
     /// The folder of the entries, of this user alone; gone after a reboot, as every sandbox is.
     let folder: String
@@ -21,8 +23,8 @@ struct IdentityRegister: Sendable {
     ///
     /// - Throws: `sandbox` when all are taken.
     func claim(_ grant: IdentityGrant, for sandbox: String) throws -> IdentityRange {
-        let count = grant.ranges
-        if count == 1 { return grant.range(0) }
+        if grant.ranges == 1 { return grant.range(0) }
+        let count = grant.ranges > Self.leastKept ? grant.ranges - 1 : grant.ranges
         let lock: Descriptor
         do {
             if access(folder, F_OK) != 0 {
@@ -48,6 +50,14 @@ struct IdentityRegister: Sendable {
         throw BerthError(
             .sandbox, "all \(count) ranges of ids are taken by sandboxes",
             suggestion: "destroy some, or grant more ids in /etc/subuid and /etc/subgid")
+    }
+
+    /// The range that all sandboxes with volumes have, so that they agree on who owns a file: always the last one, since
+    /// files keep it for years.
+    static func volumes(_ grant: IdentityGrant) -> IdentityRange {
+        var range = grant.range(grant.ranges - 1)
+        range.isShared = true
+        return range
     }
 
     /// Gives a range back, once nothing of the sandbox is left.

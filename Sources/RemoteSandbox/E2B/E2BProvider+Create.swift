@@ -38,7 +38,7 @@ extension E2BProvider {
 
     /// What E2B cannot enforce is refused, not ignored.
     private static func refuse(_ specification: SandboxSpecification) throws {
-        guard specification.mounts.isEmpty else {
+        guard specification.mounts.isEmpty, specification.volumes.isEmpty else {
             throw BerthError(.sandbox, "nothing of this machine can be shown in a sandbox of E2B")
         }
         guard specification.limits.demanded.isEmpty else {

@@ -58,6 +58,7 @@ struct SDKTests {
             let address = "http://127.0.0.1:\(try #require(endpoint.e2bPort))"
             environment["E2B_API_URL"] = address
             environment["E2B_SANDBOX_URL"] = address
+            environment["E2B_VOLUME_API_URL"] = address
         case .domain:
             environment["E2B_DOMAIN"] = "sbx.localhost:\(try #require(endpoint.e2bTLSPort))"
             environment["SSL_CERT_FILE"] = "\(cli.home)/tls/ca.pem"

@@ -56,12 +56,6 @@ import Testing
                 #expect(again.status == 404)
                 #expect(again.json["code"] == 404)
                 #expect(try await ask(client, "POST", "\(url)/sandboxes/inone/snapshots").status == 404)
-                let volumes = try await ask(client, "GET", "\(url)/volumes")
-                #expect(volumes.status == 501)
-                #expect(volumes.json["message"]?.string?.contains("volumes are not offered") == true)
-                let content = try await ask(client, "PUT", "\(url)/volumecontent/v/file?path=x")
-                #expect(content.status == 501)
-                #expect(content.json["code"] == "not_implemented")
             }
         }
     }
