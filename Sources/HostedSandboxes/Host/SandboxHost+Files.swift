@@ -38,6 +38,8 @@ extension SandboxHost {
         let wish = try NetworkWish(
             allowsInternet: entry.record.allowsInternet, settings: entry.record.networkSettings,
             enforcement: capabilities.network)
+        var specification = Self.specification(id, wish.access, image, capabilities)
+        specification.volumes = try volumes(entry.record.volumeMounts)
         try requireRoom()
         let record = try write(id) { record in
             record.state = .resuming
@@ -45,9 +47,7 @@ extension SandboxHost {
         }
         do {
             try await removeRemains(id)
-            try await boot(
-                record, from: image, Self.specification(id, wish.access, image, capabilities), entry.log,
-                limit: settings.filesLimit)
+            try await boot(record, from: image, specification, entry.log, limit: settings.filesLimit)
             let running = try write(id, event: .resumed) { resumed(&$0, timeout: timeout) }
             wheel.set(id, at: running.endAt)
         } catch {
