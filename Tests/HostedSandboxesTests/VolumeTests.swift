@@ -28,10 +28,12 @@ private struct VolumeBench: Sendable {
         let tokens = SandboxTokens(seed: Array(repeating: 5, count: SandboxTokens.seedLength))
         let clock = clock
         let now: @Sendable () -> Int64 = { 1_700_000_000_000 + Int64(clock.now.offset.milliseconds) }
+        let images = ImageStore(
+            store: store, folder: "\(folder)/images", builtIn: ["base": { BuiltInImages.base }], now: now)
         host = SandboxHost(
             SandboxHost.Surroundings(
-                store: store, provider: provider, images: BuiltInImages(), volumes: "\(folder)/volumes", tokens: tokens,
-                now: now))
+                store: store, provider: provider, images: images, files: images, volumes: "\(folder)/volumes",
+                tokens: tokens, now: now))
         volumes = Volumes(
             store: store, provider: provider, folder: "\(folder)/volumes", tokens: tokens, clock: clock, now: now)
     }
@@ -67,6 +69,12 @@ private struct VolumeBench: Sendable {
     /// Runs a shell command in a new sandbox that mounts a volume, and ends it unless it is to stay; what it printed.
     func run(_ command: String, mounting name: String, at path: String = "/mnt/data") async throws -> String {
         let made = try await make(mounting: name, at: path)
+        let output = try await run(command, in: made)
+        try await host.kill(made.sandbox)
+        return output
+    }
+
+    func run(_ command: String, in made: SandboxHandle) async throws -> String {
         let sandbox = try await host.enter(made.sandbox).sandbox
         let agent = try #require(sandbox.agent).showing(token: made.agentToken ?? "")
         let process = try await agent.start(
@@ -78,7 +86,6 @@ private struct VolumeBench: Sendable {
             case .ended: break
             }
         }
-        try await host.kill(made.sandbox)
         return String(decoding: output, as: UTF8.self)
     }
 
@@ -207,6 +214,22 @@ extension VolumeAttributes {
             try await next.volumes.remove(id)
             #expect(try FileManager.default.contentsOfDirectory(atPath: "\(bench.folder)/volumes") == [])
             await next.end()
+        }
+    }
+
+    @Test(needsImageAgent, needsImageNamespaces) func aSandboxThatStartsAnewHasItsVolumeAgain() async throws {
+        try await VolumeBench.with { bench, _ in
+            let id = try await bench.volumes.create("data").volume
+            let made = try await bench.make(mounting: "data", at: "/home/user/data")
+            _ = try await bench.run("echo before >data/f; echo own >own", in: made)
+            try await bench.host.pause(made.sandbox, keepsMemory: false)
+            #expect(bench.sandboxes == [])
+            #expect(await ControlFailure.of { try await bench.volumes.remove(id) }?.code == 409)
+            _ = try await bench.write("meanwhile", id, "/f", force: true)
+            let again = try await bench.host.connect(made.sandbox, timeout: 600).handle
+            // The volume is as others left it, the sandbox's own files as it left them itself.
+            #expect(try await bench.run("cat data/f own", in: again) == "meanwhileown\n")
+            try await bench.host.kill(made.sandbox)
         }
     }
 

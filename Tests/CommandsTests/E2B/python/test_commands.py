@@ -74,9 +74,9 @@ def test_background_commands_wait_list_and_kill(sandbox: Sandbox) -> None:
     slow = sandbox.commands.run("sleep 1000", background=True, timeout=0)
     assert slow.pid in [process.pid for process in sandbox.commands.list()]
     assert slow.kill() is True
-    assert sandbox.commands.kill(slow.pid) is False
     with pytest.raises(CommandExitException):
         slow.wait()
+    assert sandbox.commands.kill(slow.pid) is False
 
 
 def test_input_reaches_a_command(sandbox: Sandbox) -> None:
