@@ -280,31 +280,4 @@ public actor DeploymentService {
         await tasks.close()
         await workshop.standbys.close()
     }
-
-    /// Removes every sandbox of a deployment; returns those that would not go, with the reason.
-    public func removeSandboxes() async -> [String] {
-        var left: [String] = []
-        for provider in workshop.providers {
-            do {
-                for record in try await provider.list() where !record.labels.isHosted {
-                    do {
-                        try await provider.destroy(record.id)
-                    } catch {
-                        left.append("sandbox \(record.id) could not be removed: \(error)")
-                    }
-                }
-            } catch {
-                left.append("the sandboxes of \(provider.name) could not be listed: \(error)")
-            }
-        }
-        return left
-    }
-
-    /// Who made sandboxes for a deployment: this machine, and whom its revisions name.
-    func usedProviders(of name: String) throws -> [any SandboxProvider] {
-        let named = try workshop.store.revisions(of: name).compactMap { revision in
-            JSONText.decode(Manifest.self, revision.manifest)?.provider?.name.rawValue
-        }
-        return [workshop.provider] + workshop.remoteProviders.filter { named.contains($0.name) }
-    }
 }

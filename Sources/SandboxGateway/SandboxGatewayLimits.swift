@@ -14,6 +14,8 @@ public struct SandboxGatewayLimits: Sendable {
     public var exchangeIdle = Duration.seconds(900)
     /// The longest silence, both ways, of a tunnel; then its end.
     public var tunnelIdle = Duration.seconds(3600)
+    /// The longest silence of a tunnel that only one side can still say something in: the other one may be gone.
+    public var halfTunnelIdle = Duration.seconds(120)
     /// How long the rest of a request is still read after its answer, so that a reset does not destroy the answer.
     public var lingering = Duration.seconds(2)
     /// The most client connections; beyond it 503.

@@ -170,6 +170,24 @@ import Waiting
         }
     }
 
+    @Test func aTunnelOfWhichOneSideIsSilentEndsSooner() async throws {
+        try await withWorld(limits: limits { $0.halfTunnelIdle = .milliseconds(100) }) { world in
+            let (near, far) = try Wire.pair()
+            world.doors.change("one") { $0.sockets[8000] = far }
+            try await onThread {
+                let wire = try world.connect()
+                defer { wire.close() }
+                try wire.send(request(fields: "Connection: Upgrade\r\nUpgrade: echo\r\n"))
+                _ = try near.read(through: "\r\n\r\n")
+                try near.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+                _ = try wire.read(through: "\r\n\r\n")
+                wire.finishSending()
+                // The port has nothing to say, and does not end either.
+                #expect(throws: WireError(what: "recv: \(ECONNRESET)")) { try wire.readToEnd() }
+            }
+        }
+    }
+
     @Test func stoppingEndsWhatIsIdleAndLetsAnswersEnd() async throws {
         try await withWorld { world in
             let (near, far) = try Wire.pair()

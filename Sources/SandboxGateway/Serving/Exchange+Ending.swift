@@ -6,7 +6,7 @@ extension Exchange {
     func progressed() { lastProgress = .now() }
 
     func timePassed() {
-        let limit = phase == .tunnel ? limits.tunnelIdle : limits.exchangeIdle
+        let limit = phase == .tunnel ? tunnelIdle : limits.exchangeIdle
         switch phase {
         case .opening: refuse(.tooLate(name))
         case .passing, .tunnel:
@@ -89,7 +89,16 @@ extension Exchange {
         }
     }
 
+    private var tunnelIdle: Duration { isHalfTunnel ? limits.halfTunnelIdle : limits.tunnelIdle }
+
     func tunnelProgressed() { progressed() }
+
+    /// One side of the tunnel says nothing more.
+    func tunnelFellSilent() {
+        progressed()
+        isHalfTunnel = true
+        if phase == .tunnel { timer?.set(tunnelIdle) }
+    }
 
     /// Both sides of the tunnel have ended.
     func tunnelEnded() {

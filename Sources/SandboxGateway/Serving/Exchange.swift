@@ -22,6 +22,8 @@ final class Exchange: @unchecked Sendable {
     var phase = Phase.opening
     var requestEnded = false
     var answerBegan = false
+    /// Whether one side of its tunnel says nothing more.
+    var isHalfTunnel = false
     /// The port; nil for the control plane, and as long as a signature has not been looked at.
     var name: PortName?
     /// Whether the connection takes another request after this one.

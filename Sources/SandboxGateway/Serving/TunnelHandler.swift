@@ -97,7 +97,7 @@ final class TunnelHandler: ChannelDuplexHandler {
     /// Passes the end of what this side says on, behind all of it.
     private func fallSilent() {
         isSilent = true
-        exchange.tunnelProgressed()
+        exchange.tunnelFellSilent()
         guard let peer, peer.hasBegun, !peer.hasEnded, let other = peer.context else { return end() }
         Self.close(other, .output)
         guard peer.isSilent else { return }
