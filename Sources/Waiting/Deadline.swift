@@ -23,4 +23,10 @@ extension Clock where Duration == Swift.Duration {
     public func pause(for duration: Swift.Duration) async throws {
         try await sleep(until: now.advanced(by: duration), tolerance: nil)
     }
+
+    /// Begins a wait whose length is known only later: what is decided in between is not waited for twice.
+    public func beginPause() -> @Sendable (Swift.Duration) async throws -> Void {
+        let start = now
+        return { try await self.sleep(until: start.advanced(by: $0), tolerance: nil) }
+    }
 }

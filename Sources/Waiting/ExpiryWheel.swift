@@ -103,6 +103,7 @@ public final class ExpiryWheel: Sendable {
 
     /// Waits for the next time, or for a change.
     private func wait(after version: UInt64) async {
+        let pause = clock.beginPause()
         let now = now()
         // Few enough to look at all of them: thousands cost microseconds.
         let next = state.withLock { state in
@@ -112,7 +113,7 @@ public final class ExpiryWheel: Sendable {
             group.addTask { await self.changed.wait(after: version) }
             if let next {
                 let wait = min(Duration.milliseconds(max(0, next - now)), Self.longestWait)
-                group.addTask { [clock] in try? await clock.pause(for: wait) }
+                group.addTask { try? await pause(wait) }
             }
             await group.next()
             group.cancelAll()

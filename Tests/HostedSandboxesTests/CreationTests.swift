@@ -90,11 +90,8 @@ import Waiting
             #expect(world.engine.live.count == 1)
             #expect(try world.store.hostedSandboxes().count == 1)
             #expect(try await world.host.list(SandboxQuery()).rows.isEmpty)
-            try await world.expiring {
-                world.engine.heal()
-                world.clock.advance(by: .seconds(1))
-                try await world.until { try world.store.hostedSandboxes().isEmpty }
-            }
+            world.engine.heal()
+            try await world.expiring { try await world.until { try world.store.hostedSandboxes().isEmpty } }
             #expect(world.engine.live.isEmpty)
             #expect(try world.events().isEmpty)
         }

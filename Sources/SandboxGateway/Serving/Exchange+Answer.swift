@@ -39,6 +39,7 @@ extension Exchange {
         if let switching {
             becomeTunnel(switching)
         } else if answerBegan {
+            leave()
             client?.write(.end(Rewriting.trailers(trailers)))
             client?.flush()
             answerIsComplete()
@@ -105,6 +106,7 @@ extension Exchange {
         addConnection(to: &head)
         client.write(.head(head))
         if request.method != .HEAD { client.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
+        leave()
         client.write(.end(nil))
         client.flush()
         answerIsComplete()

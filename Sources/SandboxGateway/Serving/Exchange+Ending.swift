@@ -52,9 +52,14 @@ extension Exchange {
         tunnelSides?.port.close(promise: nil)
         tunnelSides = nil
         held.removeAll()
+        leave()
+        if phase == .ended { gate.remove(self) }
+    }
+
+    /// No longer counts: before the client sees the end of its answer, since its next request may come at once.
+    func leave() {
         if let lease { gate.shared.exchanges.leave(lease) }
         lease = nil
-        if phase == .ended { gate.remove(self) }
     }
 
     // MARK: tunnels
