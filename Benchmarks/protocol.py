@@ -139,7 +139,7 @@ def protocol(executable: Path, folder: Path, rounds: int) -> list[Figure]:
     python, port = sdk(folder), free_port()
     figures = []
     with berth(executable, folder, BERTH_E2B_PORT=str(port), BERTH_MAX_SANDBOXES="100") as one:
-        one.run("status")
+        one.run("e2b")
         environment = environment_of(one, port)
         run(python, environment, "create", 3, 1)
         for at_once, count in CREATIONS.items():
