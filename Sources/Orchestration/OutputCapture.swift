@@ -11,7 +11,9 @@ final class OutputCapture: Sendable {
 
     /// The bytes after which reading rests. An app that prints without end waits then, or loses lines, and its
     /// neighbours do not pay for them.
-    static let restAfter = 1 << 20
+    static let restAfter = 512 << 10
+    /// How many bytes a line counts for besides its own: short lines are as much work as longer ones.
+    static let lineCost = 128
     /// How long it rests.
     static let rest = Duration.milliseconds(250)
 
@@ -58,11 +60,9 @@ final class OutputCapture: Sendable {
                     attempts = 0
                     switch event {
                     case .stdout(let bytes):
-                        take(bytes, "out")
-                        sinceRest += bytes.count
+                        sinceRest += take(bytes, "out")
                     case .stderr(let bytes):
-                        take(bytes, "err")
-                        sinceRest += bytes.count
+                        sinceRest += take(bytes, "err")
                     case .ended(let ending):
                         await tellLimits(of: sandbox)
                         return end(ending)
@@ -116,7 +116,8 @@ final class OutputCapture: Sendable {
         log.append([VisibleText.of(line)], stream: "berth", deployment: deployment, revision: revision)
     }
 
-    private func take(_ bytes: [UInt8], _ stream: String) {
+    /// Writes the lines that are complete; what the work counts for.
+    @discardableResult private func take(_ bytes: [UInt8], _ stream: String) -> Int {
         let lines = state.withLock { state -> [String] in
             let pending = state.partial[stream, default: []] + bytes
             var lines: [String] = []
@@ -138,6 +139,7 @@ final class OutputCapture: Sendable {
             return lines
         }
         log.append(lines, stream: stream, deployment: deployment, revision: revision)
+        return bytes.count + lines.count * Self.lineCost
     }
 
     private func flush() {
