@@ -2,7 +2,8 @@ import DeploymentCore
 import Foundation
 import Testing
 
-/// Real models on a control plane that another one deploys to.
+/// Real models on a control plane that another one deploys to, over a network that is slow and where every call goes wrong
+/// once.
 @Suite(.enabled(if: Machine.find("uv") != nil, "uv is not on PATH"))
 struct ExampleCircleTests {
     /// The one with the smallest packages always; what it takes to bring the others there is a matter of minutes.
@@ -63,11 +64,16 @@ extension Circle {
         let text = try String(contentsOfFile: path, encoding: .utf8)
         try (text + "\nprovider: {name: e2b, template: wheels}\n").write(
             toFile: path, atomically: true, encoding: .utf8)
+        network.slow(by: .milliseconds(1))
+        // Each example meets another fault at the same call.
+        let shift = Example.all.firstIndex { $0.name == example.name } ?? 0
+        network.trouble((0..<4).map { BadNetworkTests.moments[($0 + shift) % 4] })
         let deploy = try await near.succeed("deploy", example.manifest)
         let answer = try await near.ask("\(example.name)/predict", example.request)
         #expect(answer.status == 200, "\(answer.text)\n\(deploy.all)")
         #expect(example.isRight(try answer.json()), "\(answer.text)")
         #expect(try await sandboxes().map { $0.labels["berth-deployment"] } == [example.name])
+        #expect(network.names.count >= 10, "\(network.names)")
         try await near.succeed("destroy", example.name, "--yes")
         #expect(try await sandboxes().isEmpty)
     }

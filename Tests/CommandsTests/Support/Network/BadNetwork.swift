@@ -25,6 +25,8 @@ final class BadNetwork: Sendable {
     private struct State {
         var latency: Duration?
         var fault: (fault: Fault, name: String)?
+        /// What goes wrong with the first call of each name, in turn.
+        var troubles: [Fault] = []
         var listener: LoopbackListener?
         var connections: [ObjectIdentifier: NetworkSocket] = [:]
         /// The names of all calls that began, in their order.
@@ -56,6 +58,14 @@ final class BadNetwork: Sendable {
     /// Lets the next call of this name go wrong.
     func plan(_ fault: Fault, on name: String) { state.withLock { $0.fault = (fault, name) } }
 
+    /// Lets the first call of each name from now on go wrong, by the faults in turn.
+    func trouble(_ faults: [Fault]) {
+        state.withLock { state in
+            state.calls = []
+            state.troubles = faults
+        }
+    }
+
     /// Whether what was planned has happened.
     var hasHappened: Bool { state.withLock { $0.fault == nil } }
 
@@ -76,6 +86,7 @@ final class BadNetwork: Sendable {
     func heal() throws {
         let isCut = state.withLock { state in
             state.fault = nil
+            state.troubles = []
             state.latency = nil
             return state.listener == nil
         }
@@ -214,7 +225,11 @@ final class BadNetwork: Sendable {
 
     private func begin(_ name: String) -> Fault? {
         state.withLock { state in
+            let known = Set(state.calls)
             state.calls.append(name)
+            if !state.troubles.isEmpty, !known.contains(name) {
+                return state.troubles[known.count % state.troubles.count]
+            }
             guard let fault = state.fault, fault.name == name else { return nil }
             state.fault = nil
             return fault.fault
