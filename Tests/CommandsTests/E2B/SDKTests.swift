@@ -32,7 +32,7 @@ struct SDKTests {
         try await CLI.with(.namespaces) { cli in
             let python = try await Self.environment(packages, cli)
             if recipe == .domain { try await cli.succeed("tls") }
-            let server = try await cli.serve()
+            let server = try await cli.serve(environment: ["BERTH_MAX_SANDBOXES": "50"])
             let tests = "\(Machine.checkout)/Tests/CommandsTests/E2B/\(folder)"
             let command = try Command(
                 python, ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", tests],

@@ -8,7 +8,7 @@ import pytest
 from conftest import VERSION, newest
 from e2b import ConnectionConfig, NotFoundException, Sandbox, SandboxQuery, SandboxState
 from e2b.api.client_sync import get_api_client
-from e2b.exceptions import SandboxException
+from e2b.exceptions import AuthenticationException, RateLimitException, SandboxException
 
 
 def everything(**options: object) -> list[object]:
@@ -249,7 +249,12 @@ def test_the_network_can_be_closed_and_opened(sandbox: Sandbox) -> None:
     assert not (sandbox.get_info().network or {}).get("deny_out")
 
 
-def test_fifty_sandboxes_at_once() -> None:
+def test_a_wrong_key_is_told_apart_from_everything_else() -> None:
+    with pytest.raises(AuthenticationException):
+        Sandbox.create(api_key="e2b_" + "0" * 40)
+
+
+def test_fifty_sandboxes_at_once_and_not_one_more() -> None:
     with ThreadPoolExecutor(50) as pool:
         made = list(pool.map(lambda _: Sandbox.create(timeout=120), range(50)))
         try:
@@ -261,5 +266,8 @@ def test_fifty_sandboxes_at_once() -> None:
                 )
             )
             assert said == [one.sandbox_id for one in made]
+            # The server was told to run no more than these.
+            with pytest.raises(RateLimitException, match="maximum number"):
+                Sandbox.create(timeout=120)
         finally:
             assert all(pool.map(lambda one: one.kill(), made))

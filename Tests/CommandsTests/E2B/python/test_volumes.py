@@ -86,9 +86,7 @@ def test_sandboxes_share_a_volume_that_outlives_them(volume: Volume) -> None:
     assert volume.read_file("/fork") == "from fork\n"
 
 
-def test_snapshots_have_nothing_of_a_volume_and_leave_nothing_in_it(
-    volume: Volume, sandbox: Sandbox
-) -> None:
+def test_snapshots_have_nothing_of_a_volume_and_leave_nothing_in_it(volume: Volume, sandbox: Sandbox) -> None:
     volume.write_file("/theirs", "x")
     sandbox.files.write("/home/user/data/mine", "y")
     own = sandbox.create_snapshot()
