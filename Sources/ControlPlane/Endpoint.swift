@@ -51,7 +51,4 @@ public enum Token {
             $0.utf8.count == 64
         }
     }
-
-    /// Compares in a time that does not depend on where the texts differ.
-    static func matches(_ given: String, _ expected: String) -> Bool { ConstantTime.equals(given, expected) }
 }

@@ -41,7 +41,7 @@ struct TokenMiddleware<Context: RequestContext>: RouterMiddleware {
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         let given = request.headers[.authorization] ?? ""
-        guard Token.matches(given, "Bearer \(token)") else {
+        guard ConstantTime.equals(given, "Bearer \(token)") else {
             throw BerthError(
                 .unauthorized, "the token is missing or wrong",
                 suggestion: "send `Authorization: Bearer` with the content of the file `token` in BERTH_HOME")

@@ -1,3 +1,4 @@
+import DeploymentCore
 import E2BProtocol
 import Glibc
 
@@ -16,7 +17,7 @@ struct AccessRules {
         default: break
         }
         if let shown = head[Self.tokenHeader] {
-            return Self.areEqual(shown, token) ? nil : "the access token is wrong"
+            return ConstantTime.equals(shown, token) ? nil : "the access token is wrong"
         }
         guard isFile else { return "the access token is missing: header X-Access-Token" }
         return signatureRefusal(head, token)
@@ -32,7 +33,7 @@ struct AccessRules {
         let expected = FileSignature.make(
             path: head.query["path"] ?? "", head.method == "GET" ? .read : .write, user: head.query["username"] ?? "",
             token: token, expiration: expiration)
-        guard Self.areEqual(signature, expected) else { return "invalid signature" }
+        guard ConstantTime.equals(signature, expected) else { return "invalid signature" }
         if let expiration, expiration < Int64(time(nil)) { return "signature is already expired" }
         return nil
     }
@@ -44,8 +45,8 @@ struct AccessRules {
     mutating func take(_ request: InitRequest, _ head: RequestHead) throws(ConnectError) -> Bool {
         let wanted = request.accessToken.flatMap { $0.isEmpty ? nil : $0 }
         if let token {
-            let isOwner = head[Self.tokenHeader].map { Self.areEqual($0, token) } ?? false
-            guard isOwner || wanted.map({ Self.areEqual($0, token) }) ?? false else {
+            let isOwner = head[Self.tokenHeader].map { ConstantTime.equals($0, token) } ?? false
+            guard isOwner || wanted.map({ ConstantTime.equals($0, token) }) ?? false else {
                 throw ConnectError(.unauthenticated, "the access token is set already, and is another one")
             }
         }
@@ -57,14 +58,5 @@ struct AccessRules {
         lastInit = request.timestamp ?? lastInit
         token = wanted
         return true
-    }
-
-    /// Compares in a time that tells nothing of where the texts differ.
-    private static func areEqual(_ left: String, _ right: String) -> Bool {
-        let left = Array(left.utf8)
-        let right = Array(right.utf8)
-        var difference = left.count ^ right.count
-        for index in right.indices { difference |= Int((index < left.count ? left[index] : 0) ^ right[index]) }
-        return difference == 0
     }
 }
