@@ -21,7 +21,7 @@ public struct BuildSandboxes: Sendable {
     public func with<Result: Sendable>(
         _ image: SandboxImage, _ body: @escaping @Sendable (HeldSandbox) async throws -> Result
     ) async throws -> Result {
-        let id = "b\(ImageStore.freshID())"
+        let id = "b\(Identifiers.random())"
         let specification = SandboxSpecification(
             id: id, labels: SandboxLabels(deployment: "", nonce: "", rollout: Self.label), mounts: image.mounts,
             network: network)

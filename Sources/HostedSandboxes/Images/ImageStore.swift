@@ -130,10 +130,4 @@ public struct ImageStore: ImageCatalog {
     static func missing(_ text: String) -> ControlFailure {
         ControlFailure(404, "template '\(text.prefix(300))' does not exist, or you do not have access to it")
     }
-
-    /// An id of 20 letters and digits.
-    static func freshID() -> String {
-        let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
-        return String((0..<20).map { _ in letters[Int.random(in: 0..<letters.count)] })
-    }
 }

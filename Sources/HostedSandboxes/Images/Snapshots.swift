@@ -32,7 +32,7 @@ public struct Snapshots: Sendable {
             let taken = try await capture(sandbox, keepsMemory: request.keepsMemory ?? true)
             defer { images.archives.unpin(taken.digest) }
             let record = SnapshotRecord(
-                id: ImageStore.freshID(), name: reference?.name,
+                id: Identifiers.random(), name: reference?.name,
                 tag: reference?.effectiveTag ?? ImageReference.defaultTag,
                 sandbox: sandbox, content: try await images.stored(taken.image, archive: taken.digest).text(),
                 archive: taken.digest, createdAt: images.now())

@@ -70,7 +70,7 @@ public actor Templates {
         return try answering {
             let time = images.now()
             let (template, build) = try images.store.begin(
-                TemplateRecord(id: ImageStore.freshID(), createdAt: time), name: reference.name
+                TemplateRecord(id: Identifiers.random(), createdAt: time), name: reference.name
             ) { template in
                 TemplateBuildRecord(
                     id: UUID().uuidString.lowercased(), template: template, tags: chosen,

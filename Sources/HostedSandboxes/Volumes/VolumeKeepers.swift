@@ -144,7 +144,7 @@ final class VolumeKeepers: Sendable {
     }
 
     private func make(_ volume: String) -> Keeper {
-        let id = "v\(ImageStore.freshID())"
+        let id = "v\(Identifiers.random())"
         var specification = SandboxSpecification(
             id: id, labels: SandboxLabels(deployment: "", nonce: "", rollout: Self.label))
         specification.volumes = [.init(source: "\(folder)/\(volume)", target: VolumeScript.place)]

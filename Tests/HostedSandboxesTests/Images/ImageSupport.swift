@@ -54,7 +54,7 @@ final class TestSandboxes: ImageSandboxes {
     init(provider: LocalProvider) { self.provider = provider }
 
     func create(_ image: SandboxImage) async throws -> any Sandbox {
-        let id = "i\(ImageStore.freshID())"
+        let id = "i\(Identifiers.random())"
         made.withLock { $0.append(id) }
         let labels = SandboxLabels(deployment: "", nonce: "", rollout: "hosted")
         let sandbox = try await provider.create(SandboxSpecification(id: id, labels: labels, mounts: image.mounts))
