@@ -94,6 +94,17 @@ import Testing
     }
 
     private static let upgrade = "Connection: Upgrade\r\nUpgrade: echo\r\n"
+    private static let switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n"
+
+    /// A client's side of a tunnel whose port is `near`.
+    private func tunnel(in world: World, to near: Wire) throws -> Wire {
+        let client = try world.connect()
+        try client.send(request(fields: Self.upgrade))
+        _ = try near.read(through: "\r\n\r\n")
+        try near.send("\(Self.switching)\r\n")
+        _ = try client.read(through: "\r\n\r\n")
+        return client
+    }
 
     @Test func anUpgradeBecomesATunnel() async throws {
         try await withWorld { world in
@@ -106,8 +117,7 @@ import Testing
                 try client.send(request(fields: Self.upgrade) + "early")
                 let head = try #require(try near.read(through: "\r\n\r\n"))
                 #expect(head.contains("connection: upgrade\r\n") && head.contains("upgrade: echo\r\n"))
-                let switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n"
-                try near.send(switching + "Sec-WebSocket-Accept: x\r\n\r\nhello")
+                try near.send(Self.switching + "Sec-WebSocket-Accept: x\r\n\r\nhello")
                 let answer = try #require(try client.read(through: "\r\n\r\n"))
                 #expect(answer.hasPrefix("HTTP/1.1 101") && answer.contains("upgrade: echo"))
                 #expect(answer.contains("Sec-WebSocket-Accept: x"))
@@ -132,12 +142,8 @@ import Testing
             let (near, far) = try Wire.pair()
             world.doors.change("one") { $0.sockets[8000] = far }
             try await onThread {
-                let client = try world.connect()
+                let client = try tunnel(in: world, to: near)
                 defer { client.close() }
-                try client.send(request(fields: Self.upgrade))
-                _ = try near.read(through: "\r\n\r\n")
-                try near.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
-                _ = try client.read(through: "\r\n\r\n")
                 let (silent, other) = isClient ? (client, near) : (near, client)
                 try silent.send("last words")
                 silent.finishSending()
@@ -179,12 +185,8 @@ import Testing
             let (near, far) = try Wire.pair()
             world.doors.change("one") { $0.sockets[8000] = far }
             try await onThread {
-                let client = try world.connect()
+                let client = try tunnel(in: world, to: near)
                 defer { client.close() }
-                try client.send(request(fields: Self.upgrade))
-                _ = try near.read(through: "\r\n\r\n")
-                try near.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
-                _ = try client.read(through: "\r\n\r\n")
                 world.doors.kill("one")
                 #expect(throws: WireError(what: "recv: \(ECONNRESET)")) { try client.readToEnd() }
                 #expect(near.isAtEnd())
