@@ -9,13 +9,15 @@ final class OutputCapture: Sendable {
     /// The characters of each that an error report shows.
     static let recentLength = 1_000
 
-    /// The bytes after which reading rests. An app that prints without end waits then, or loses lines, and its
+    /// How much output is read in a second, at most. An app that prints without end waits then, or loses lines, and its
     /// neighbours do not pay for them.
-    static let restAfter = 512 << 10
+    static let pace = 4 << 20
     /// How many bytes a line counts for besides its own: short lines are as much work as longer ones.
     static let lineCost = 128
-    /// How long it rests.
-    static let rest = Duration.milliseconds(250)
+    /// What is read in one go: so little that nobody waits long for it.
+    static let portion = 8 << 10
+    /// What may be read before the first rest.
+    static let restAfter = 64 << 10
 
     /// How often a broken stream is subscribed to again before the sandbox counts as gone.
     static let resubscribeAttempts = 5
@@ -53,23 +55,18 @@ final class OutputCapture: Sendable {
     func run(_ process: any SandboxProcess, in sandbox: any Sandbox, clock: any Clock<Duration>) async {
         var process = process
         var attempts = 0
-        var sinceRest = 0
+        var unpaid = 0
         while !Task.isCancelled {
             do {
                 for try await event in process.events {
                     attempts = 0
                     switch event {
-                    case .stdout(let bytes):
-                        sinceRest += take(bytes, "out")
-                    case .stderr(let bytes):
-                        sinceRest += take(bytes, "err")
+                    case .stdout(let bytes): try await take(bytes, "out", &unpaid, clock)
+                    case .stderr(let bytes): try await take(bytes, "err", &unpaid, clock)
                     case .ended(let ending):
                         await tellLimits(of: sandbox)
                         return end(ending)
                     }
-                    guard sinceRest >= Self.restAfter else { continue }
-                    sinceRest = 0
-                    try await clock.pause(for: Self.rest)
                 }
             } catch {
                 if !isOver { note("the output broke off") }
@@ -116,8 +113,22 @@ final class OutputCapture: Sendable {
         log.append([VisibleText.of(line)], stream: "berth", deployment: deployment, revision: revision)
     }
 
+    /// Writes what was printed, at no more than the pace; nobody waits for the flood of a process that we ended.
+    private func take(
+        _ bytes: [UInt8], _ stream: String, _ unpaid: inout Int, _ clock: any Clock<Duration>
+    ) async throws {
+        for start in stride(from: 0, to: bytes.count, by: Self.portion) {
+            if unpaid >= Self.restAfter {
+                if isOver { return }
+                try await clock.pause(for: .seconds(Double(unpaid) / Double(Self.pace)))
+                unpaid = 0
+            }
+            unpaid += take(bytes[start..<min(start + Self.portion, bytes.count)], stream)
+        }
+    }
+
     /// Writes the lines that are complete; what the work counts for.
-    @discardableResult private func take(_ bytes: [UInt8], _ stream: String) -> Int {
+    @discardableResult private func take(_ bytes: ArraySlice<UInt8>, _ stream: String) -> Int {
         let lines = state.withLock { state -> [String] in
             let pending = state.partial[stream, default: []] + bytes
             var lines: [String] = []
