@@ -1,4 +1,5 @@
 import DeploymentCore
+import Foundation
 import GRDB
 
 extension DeploymentStore {
@@ -25,6 +26,26 @@ extension DeploymentStore {
             }
             try Self.append(event, database)
         }
+    }
+
+    /// Keeps what a revision imports, for the standby of one that sleeps when the next control plane begins.
+    public func setImports(_ names: [UInt8], of deployment: String, revision: Int) throws {
+        try write("keep the imports of \(deployment)") { database in
+            try database.execute(
+                sql: """
+                    INSERT OR REPLACE INTO imports (deployment, revision, names)
+                    SELECT name, ?, ? FROM deployment WHERE name = ?
+                    """, arguments: [revision, Data(names), deployment])
+        }
+    }
+
+    /// What a revision imports, one name on each line; nil when nobody knows.
+    public func imports(of deployment: String, revision: Int) throws -> [UInt8]? {
+        try read("read the imports of \(deployment)") { database in
+            try Data.fetchOne(
+                database, sql: "SELECT names FROM imports WHERE deployment = ? AND revision = ?",
+                arguments: [deployment, revision])
+        }.map { Array($0) }
     }
 
     /// Moves a deployment's end.

@@ -14,6 +14,13 @@ enum Migrations {
         migrator.registerMigration("2026-11 images", migrate: images)
         migrator.registerMigration("2026-11 pauses without memory", migrate: pausesWithoutMemory)
         migrator.registerMigration("2026-11 volumes", migrate: volumes)
+        migrator.registerMigration("2026-11 imports") { database in
+            try database.create(table: "imports") { table in
+                table.primaryKey("deployment", .text).references("deployment", onDelete: .cascade)
+                table.column("revision", .integer).notNull()
+                table.column("names", .blob).notNull()
+            }
+        }
         return migrator
     }
 

@@ -172,11 +172,25 @@ extension ReplicaLauncher {
 
     /// Sees to it that the next start finds a standby: one that has imported what this replica imported.
     func refillStandbys(after replica: Replica) async {
+        await refillStandbys(replica.output) {
+            let names = try await replica.sandbox.read(replica.sandbox.importedNames, limit: Standby.namesLimit)
+            try? workshop.store.setImports(names, of: snapshot.record.deployment, revision: snapshot.record.number)
+            return names
+        }
+    }
+
+    /// The same for a revision that sleeps: what it imports is known from before.
+    func refillStandbysOfSleeper() async {
+        await refillStandbys(makeOutput()) {
+            try workshop.store.imports(of: snapshot.record.deployment, revision: snapshot.record.number)
+        }
+    }
+
+    private func refillStandbys(_ output: OutputCapture, names: () async throws -> [UInt8]?) async {
         let wanted = snapshot.manifest.standby ?? Manifest.defaultStandby
         guard provider.showsHostFolders, wanted > 0, let start = try? appStart(), Standby.canBecome(start.command),
-            let names = try? await replica.sandbox.read(replica.sandbox.importedNames, limit: Standby.namesLimit),
-            let environment = try? await environment()
+            let names = try? await names(), let environment = try? await environment()
         else { return }
-        await workshop.standbys.refill(recipe(environment), names: names, wanted: wanted) { replica.output.note($0) }
+        await workshop.standbys.refill(recipe(environment), names: names, wanted: wanted) { output.note($0) }
     }
 }

@@ -137,11 +137,14 @@ final class Supervisor: Sendable {
         defer { refuseAll() }
         var serving = first
         var backOff: Duration?
+        if status.withLock({ $0.queue != nil }), let launcher = standbyLauncher {
+            tasks.start { await launcher.refillStandbysOfSleeper() }
+        }
         while !Task.isCancelled {
             if let replica = serving {
                 serving = nil
                 let start = ContinuousClock.now
-                if let launcher = try? ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "standby") {
+                if let launcher = standbyLauncher {
                     tasks.start { await launcher.refillStandbys(after: replica) }
                 }
                 switch await waitForEnd(of: replica) {
@@ -178,6 +181,10 @@ final class Supervisor: Sendable {
                 status.withLock { $0.state = .failed("\((error as? FailureWithOutput)?.error ?? error)") }
             }
         }
+    }
+
+    private var standbyLauncher: ReplicaLauncher? {
+        try? ReplicaLauncher(workshop: workshop, snapshot: snapshot, rollout: "standby")
     }
 
     static func next(after backOff: Duration?) -> Duration { min((backOff ?? firstBackOff / 2) * 2, longestBackOff) }

@@ -63,6 +63,28 @@ import Testing
         }
     }
 
+    @Test func sleeperHasAStandbyUnderTheNextControlPlaneToo() async throws {
+        try await CLI.with { cli in
+            let first = try await cli.serve(environment: ["BERTH_STANDBYS": "3"])
+            let names = "with open(os.environ['BERTH_IMPORTS'], 'w') as names: names.write('xml.dom.minidom')"
+            try await cli.succeed("deploy", try PlainApp(prologue: names, more: "idle: {stop_after: 2s}").write(cli))
+            let standby = try await cli.standby(of: "plain")
+            try await cli.asleep()
+            first.signal(SIGTERM)
+            _ = await cli.finish(first)
+            let next = try await cli.serve(environment: ["BERTH_STANDBYS": "3"])
+            let other = try await cli.standby(of: "plain", other: standby)
+            let log = try cli.start(["logs", "plain", "--follow"])
+            #expect(try await cli.sum().sum == 6.5)
+            #expect(try await cli.status("plain").sandbox == other)
+            try await log.prints("berth woken: standby")
+            log.signal(SIGINT)
+            _ = await cli.finish(log)
+            try await cli.succeed("down")
+            #expect(await cli.finish(next).status == 0)
+        }
+    }
+
     @Test func verbsOnASleepingDeploymentDoWhatTheySay() async throws {
         try await CLI.with { cli in
             let manifest = try Self.app("idle: {stop_after: 1s}").write(cli)

@@ -91,7 +91,7 @@ import Testing
 
 extension CLI {
     /// The standby of a deployment once there is one, which is another one than `other`.
-    fileprivate func standby(of name: String, other: String? = nil) async throws -> String {
+    func standby(of name: String, other: String? = nil) async throws -> String {
         while true {
             let status = try await status(name)
             let rest = noteSandboxes().filter { $0 != status.sandbox && $0 != other }
