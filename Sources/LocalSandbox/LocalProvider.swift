@@ -232,12 +232,7 @@ extension LocalProvider {
             return vitals
         }
         let folder = sandboxFolder(state.id)
-        var watched: [SandboxWatches.Watch] = []
-        if let limit = state.limits?.disk {
-            watched.append { await DiskWatch.run(SandboxProcesses(folder: folder, state: state), limit, vitals) }
-        }
-        if state.limits?.cpu != nil, let group = state.group { watched.append { await ProcessorWatch.run(group) } }
-        watches.start(state.id, watched)
+        watches.start(state.id, LimitWatch(SandboxProcesses(folder: folder, state: state), vitals))
         return EmbeddedSandbox(
             state: state, folder: folder, vitals: vitals, root: try rootDescriptor(), client: client,
             network: network(of: state.isolation), gate: gate)

@@ -34,6 +34,8 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
     public var uptimeSeconds: Double
     /// How often the kernel killed one of its processes for memory; nil when nobody counts it.
     public var memoryKills: Int?
+    /// Whether it gets next to nothing of the processors for a while, since it ran into its limits again and again.
+    public var isHeldBack: Bool
 
     /// Creates a sample.
     public init(
@@ -42,7 +44,7 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
         diskLimitBytes: Int64? = nil,
         networkReceivedBytes: Int64? = nil, networkSentBytes: Int64? = nil, egress: EgressTraffic? = nil,
         processes: Int,
-        processLimit: Int? = nil, uptimeSeconds: Double, memoryKills: Int? = nil
+        processLimit: Int? = nil, uptimeSeconds: Double, memoryKills: Int? = nil, isHeldBack: Bool = false
     ) {
         self.cpuSeconds = cpuSeconds
         self.cpuLimit = cpuLimit
@@ -60,6 +62,7 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
         self.processLimit = processLimit
         self.uptimeSeconds = uptimeSeconds
         self.memoryKills = memoryKills
+        self.isHeldBack = isHeldBack
     }
 }
 

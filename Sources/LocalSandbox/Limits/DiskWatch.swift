@@ -2,37 +2,61 @@ import DeploymentCore
 import Glibc
 import Sandboxes
 
-/// Measures the home folders of sandboxes with a disk limit, and kills the app of one that is over it.
+/// Measures the home folder of a sandbox with a disk limit, and kills the app of one that is over it.
 ///
 /// A quota would be the kernel's work, but needs a file system mounted with it, or a right to mount.
-enum DiskWatch {
-    /// The shortest time between two measurements of one sandbox.
+struct DiskWatch {
+    /// The longest time between two measurements. One is due earlier when the file system has lost a part of what was left
+    /// to the sandbox, whoever took it.
     static let interval = Duration.milliseconds(500)
+    static let lostPart: Int64 = 4
     /// How many times as long as a measurement took the next one waits at least.
     static let rest = 20
     /// The most files and folders of a sandbox with a disk limit.
     static let maximumEntries = 1_000_000
 
-    /// Measures again and again.
-    static func run(_ processes: SandboxProcesses, _ limit: Int64, _ vitals: Vitals) async {
-        var pause = interval
-        while (try? await Task.sleep(for: pause)) != nil {
-            if vitals.isPaused { continue }
-            let start = ContinuousClock.now
-            let isOver = try? await Blocking.run { measure(processes, limit, vitals) }
-            guard isOver != nil, !Task.isCancelled else { return }
-            pause = max(interval, (ContinuousClock.now - start) * rest)
-        }
+    let processes: SandboxProcesses
+    let limit: Int64
+
+    private var last: (bytes: Int64, free: Int64, time: ContinuousClock.Instant)?
+    private var due: ContinuousClock.Instant?
+
+    init(_ processes: SandboxProcesses, limit: Int64) {
+        self.processes = processes
+        self.limit = limit
     }
 
-    /// Measures once, and kills when it is too much.
+    /// Measures when it is time to, and kills when it is too much; true when, at the speed at which it fills, it is full
+    /// before the next look.
+    mutating func look(at now: ContinuousClock.Instant, _ vitals: Vitals) -> Bool {
+        if let due, now < due { return false }
+        let free = DiskUsage.free(processes.folder.home)
+        if let last, now - last.time < Self.interval,
+            last.free - free < (limit - last.bytes) / Self.lostPart
+        {
+            return false
+        }
+        let bytes = Self.measure(processes, limit, vitals)
+        due = now + (.now - now) * Self.rest
+        defer { last = (bytes, free, now) }
+        guard let last else { return false }
+        return Self.isRacing(from: last.bytes, to: bytes, of: limit, within: now - last.time)
+    }
+
+    /// Whether what grew so far within `elapsed` grows beyond the limit within the time between two looks at one who is busy.
+    static func isRacing(from before: Int64, to bytes: Int64, of limit: Int64, within elapsed: Duration) -> Bool {
+        let looks = elapsed / LimitWatch.busyInterval
+        return bytes > before && looks > 0 && Double(bytes) + Double(bytes - before) / looks > Double(limit)
+    }
+
+    /// Measures once, and kills when it is too much; the bytes that it takes.
     @discardableResult
-    static func measure(_ processes: SandboxProcesses, _ limit: Int64, _ vitals: Vitals) -> Bool {
+    static func measure(_ processes: SandboxProcesses, _ limit: Int64, _ vitals: Vitals) -> Int64 {
         let home = processes.folder.home
         let usage = DiskUsage.measure(home, maximumEntries: maximumEntries)
-        let nameless = DiskUsage.nameless(heldBy: processes.all, like: home)
+        let bytes = usage.bytes + DiskUsage.nameless(heldBy: processes.all, like: home)
         let hasTooMany = usage.entries >= maximumEntries
-        guard usage.bytes + nameless > limit || hasTooMany else { return false }
+        guard bytes > limit || hasTooMany else { return bytes }
         let reason =
             hasTooMany
             ? "over \(maximumEntries) files" : "over its disk limit of \(SizeWords.text(limit))"
@@ -40,6 +64,6 @@ enum DiskWatch {
         // Its first process was not yet known when the watch began.
         let state = (try? processes.folder.state()) ?? processes.state
         SandboxProcesses(folder: processes.folder, state: state).killApp()
-        return true
+        return bytes
     }
 }

@@ -50,14 +50,23 @@ struct SandboxGroup: Sendable, Equatable, Codable {
         if folder.controllers.contains(.pids) {
             settings.append(("pids.max", "\(limits.processes ?? defaultProcesses)"))
         }
-        if folder.controllers.contains(.cpu), let cpu = limits.cpu {
-            let quota = max(1000, Int((cpu * Double(cpuPeriod)).rounded()))
-            settings +=
-                folder.version == 2
-                ? [("cpu.max", "\(quota) \(cpuPeriod)")]
-                : [("cpu.cfs_period_us", "\(cpuPeriod)"), ("cpu.cfs_quota_us", "\(quota)")]
-        }
+        if folder.controllers.contains(.cpu), let cpu = limits.cpu { settings += processor(cpu, in: folder) }
         return settings
+    }
+
+    private static func processor(_ cores: Double?, in folder: GroupFolder) -> [(name: String, value: String)] {
+        let quota = cores.map { max(1000, Int(($0 * Double(cpuPeriod)).rounded())) }
+        return folder.version == 2
+            ? [("cpu.max", "\(quota.map(String.init) ?? "max") \(cpuPeriod)")]
+            : [("cpu.cfs_period_us", "\(cpuPeriod)"), ("cpu.cfs_quota_us", "\(quota ?? -1)")]
+    }
+
+    /// Changes how much of the processors it gets; nil is all of them.
+    func limitProcessor(to cores: Double?) throws {
+        guard let folder = folder(.cpu) else { return }
+        for (name, value) in Self.processor(cores, in: folder) {
+            try KernelFile.write(value, to: "\(folder.path)/\(name)")
+        }
     }
 
     /// What a child has to enter.

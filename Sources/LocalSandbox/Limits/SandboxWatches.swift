@@ -1,26 +1,23 @@
 import DeploymentCore
 
-/// What is watched of sandboxes while they live: tasks that end with them.
+/// The watches of the sandboxes that live: tasks that end with them.
 final class SandboxWatches: Sendable {
-    /// A watch: goes on until its task is cancelled or there is nothing to see any more.
-    typealias Watch = @Sendable () async -> Void
+    private let tasks = Locked<[String: Task<Void, Never>]>([:])
 
-    private let tasks = Locked<[String: [Task<Void, Never>]]>([:])
-
-    deinit { tasks.withLock { $0.values.joined().forEach { $0.cancel() } } }
+    deinit { tasks.withLock { $0.values.forEach { $0.cancel() } } }
 
     /// Begins to watch a sandbox; one that is watched already stays so.
-    func start(_ id: String, _ watches: [Watch]) {
+    func start(_ id: String, _ watch: @autoclosure () -> LimitWatch?) {
         tasks.withLock { tasks in
-            guard tasks[id] == nil, !watches.isEmpty else { return }
-            tasks[id] = watches.map { watch in Task { await watch() } }
+            guard tasks[id] == nil, let watch = watch() else { return }
+            tasks[id] = Task { await watch.run() }
         }
     }
 
-    /// Ends its watches and waits until they have.
+    /// Ends the watch of a sandbox and waits until it has.
     func stop(_ id: String) async {
-        let tasks = tasks.withLock { $0.removeValue(forKey: id) } ?? []
-        tasks.forEach { $0.cancel() }
-        for task in tasks { await task.value }
+        let task = tasks.withLock { $0.removeValue(forKey: id) }
+        task?.cancel()
+        await task?.value
     }
 }

@@ -5,6 +5,7 @@ import Sandboxes
 final class Vitals: Sendable {
     private struct State {
         var isPaused: Bool
+        var isHeldBack = false
         var exceeded: [ExceededLimit] = []
     }
 
@@ -17,6 +18,12 @@ final class Vitals: Sendable {
     var isPaused: Bool {
         get { state.withLock { $0.isPaused } }
         set { state.withLock { $0.isPaused = newValue } }
+    }
+
+    /// Whether it gets next to nothing of the processors, since it was killed for memory too often.
+    var isHeldBack: Bool {
+        get { state.withLock { $0.isHeldBack } }
+        set { state.withLock { $0.isHeldBack = newValue } }
     }
 
     /// Limits that the engine itself acted on.

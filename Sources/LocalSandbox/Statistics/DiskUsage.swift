@@ -60,6 +60,13 @@ struct DiskUsage: Sendable, Equatable {
         }
     }
 
+    /// The bytes that are left on the file system of a folder.
+    static func free(_ path: String) -> Int64 {
+        var system = statvfs()
+        guard statvfs(path, &system) == 0 else { return 0 }
+        return Int64(system.f_bavail) * Int64(system.f_frsize)
+    }
+
     /// The bytes of files that processes still hold open although they have no name any more.
     static func nameless(heldBy processes: [Int32], like path: String) -> Int64 {
         var home = stat()

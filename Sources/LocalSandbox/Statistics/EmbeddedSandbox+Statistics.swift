@@ -11,7 +11,7 @@ extension EmbeddedSandbox {
     /// - Throws: `not_found` when it has ended.
     public func statistics() async throws -> SandboxStatistics {
         let egress = gate?.traffic(of: id)
-        return try await Blocking.run { [folder, id] in
+        return try await Blocking.run { [folder, id, vitals] in
             guard let state = try folder.state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
             let processes = SandboxProcesses(folder: folder, state: state)
             guard let first = processes.first else { throw BerthError(.notFound, "the sandbox \(id) has ended") }
@@ -31,7 +31,8 @@ extension EmbeddedSandbox {
                 diskIsPartial: usage.isPartial, diskLimitBytes: limits.disk, networkReceivedBytes: network?.received,
                 networkSentBytes: network?.sent, egress: egress, processes: members.count,
                 processLimit: limits.processes ?? (countsProcesses ? SandboxGroup.defaultProcesses : nil),
-                uptimeSeconds: ProcessUsage.uptime(of: first), memoryKills: group?.memoryKills)
+                uptimeSeconds: ProcessUsage.uptime(of: first), memoryKills: group?.memoryKills,
+                isHeldBack: vitals.isHeldBack)
         }
     }
 

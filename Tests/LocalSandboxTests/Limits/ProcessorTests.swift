@@ -7,46 +7,46 @@ import Testing
 
 /// A sandbox that runs into its processor limit.
 @Suite struct ProcessorTests {
+    private let start = ContinuousClock.now
+
     @Test func whoIsHeldBackYieldsUntilItHasKeptWithinItsLimitForAWhile() {
-        var verdict = ProcessorWatch.Verdict(isYielding: false)
-        let calm = Array(repeating: Int64(12), count: ProcessorWatch.forgiving)
-        // What was before the first look nobody knows.
-        let changes = ([7, 7, 8, 10, 11, 12] + calm + [12]).map { verdict.look($0) }
-        #expect(changes.indices.filter { changes[$0] } == [3, 5 + ProcessorWatch.forgiving])
-        #expect(!verdict.isYielding)
+        var yielding = Yielding(isOn: false)
+        // What was before the first look nobody knows; one period is a burst, and so are two that lie far apart.
+        let looks: [(Int64, Int)] = [(7, 0), (7, 50), (8, 100), (9, 450), (10, 550), (11, 700), (11, 2650), (11, 2700)]
+        let changes = looks.filter { yielding.look($0.0, at: start + .milliseconds($0.1)) }
+        #expect(changes.map(\.1) == [550, 2700])
+        #expect(!yielding.isOn)
     }
 
     @Test func verdictOfAnEarlierControlPlaneIsTakenOver() {
-        var verdict = ProcessorWatch.Verdict(isYielding: true)
-        let changes = (0...ProcessorWatch.forgiving).map { _ in verdict.look(3) }
-        #expect(changes.firstIndex(of: true) == ProcessorWatch.forgiving)
-        #expect(!verdict.isYielding)
+        var yielding = Yielding(isOn: true)
+        let changes = [0, 1000, 2000, 3000].filter { yielding.look(3, at: start + .milliseconds($0)) }
+        #expect(changes == [2000])
+        #expect(!yielding.isOn)
     }
 
     @Test(needsGroup(.cpu))
     func busySandboxYieldsWhileItsLimitHoldsItBack() async throws {
         try await withEngine(Machine.strongest) { engine in
             let sandbox = try await engine.sandbox(SandboxLimits(cpu: 0.1))
-            let state = try #require(try engine.provider.sandboxFolder(sandbox.id).state())
-            let folder = try #require(state.group?.folder(.cpu)?.path)
-            let idle = { KernelFile.number("\(folder)/cpu.idle") }
-            guard idle() != nil else { return }  // Linux before 5.15
-            #expect(idle() == 0)
+            let group = try #require(try engine.provider.sandboxFolder(sandbox.id).state()?.group)
+            guard group.isYielding != nil else { return }  // Linux before 5.15
+            #expect(group.isYielding == false)
             let busy = try await sandbox.start(
                 ProcessSpecification(tag: "busy", command: ["/bin/sh", "-c", "echo up; while :; do :; done"]))
             try await waitForLine("up\n", from: busy)
-            try await until { idle() == 1 }
+            try await until { group.isYielding == true }
             try await busy.signal(SIGKILL)
-            try await until { idle() == 0 }
+            try await until { group.isYielding == false }
         }
     }
+}
 
-    /// Looks again and again until it is so.
-    private func until(_ isSo: () -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(30)
-        while !isSo() {
-            try #require(ContinuousClock.now < deadline)
-            await Task.yield()
-        }
+/// Looks again and again until it is so.
+func until(_ isSo: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while try await !isSo() {
+        try #require(ContinuousClock.now < deadline)
+        await Task.yield()
     }
 }
