@@ -62,12 +62,14 @@ public struct UsageSample: Codable, Sendable, Equatable {
     public var uptimeSeconds: Double
     /// How often the kernel killed a process for memory; nil when nobody counts it.
     public var memoryKills: Int?
+    /// Whether it gets next to nothing of the processors for a while, since it ran into its limits again and again.
+    public var isHeldBack: Bool?
 
     /// Creates a sample.
     public init(
         time: Int64, cpuPercent: Double, memoryBytes: Int64, diskBytes: Int64, networkReceivedBytes: Int64?,
         networkSentBytes: Int64?, egressReceivedBytes: Int64? = nil, egressSentBytes: Int64? = nil, processes: Int,
-        uptimeSeconds: Double, memoryKills: Int?
+        uptimeSeconds: Double, memoryKills: Int?, isHeldBack: Bool? = nil
     ) {
         self.time = time
         self.cpuPercent = cpuPercent
@@ -80,6 +82,7 @@ public struct UsageSample: Codable, Sendable, Equatable {
         self.processes = processes
         self.uptimeSeconds = uptimeSeconds
         self.memoryKills = memoryKills
+        self.isHeldBack = isHeldBack
     }
 }
 

@@ -87,7 +87,8 @@ public actor StatisticsSampler {
             memoryBytes: usage.memoryBytes, diskBytes: usage.diskBytes,
             networkReceivedBytes: usage.networkReceivedBytes, networkSentBytes: usage.networkSentBytes,
             egressReceivedBytes: usage.egress?.receivedBytes, egressSentBytes: usage.egress?.sentBytes,
-            processes: usage.processes, uptimeSeconds: usage.uptimeSeconds, memoryKills: usage.memoryKills)
+            processes: usage.processes, uptimeSeconds: usage.uptimeSeconds, memoryKills: usage.memoryKills,
+            isHeldBack: usage.isHeldBack)
         let limits = UsageLimits(
             cpu: usage.cpuLimit, memoryBytes: usage.memoryLimitBytes, diskBytes: usage.diskLimitBytes,
             processes: usage.processLimit)
