@@ -68,6 +68,8 @@ def neighbours(executable: Path, folder: Path, rounds: int) -> list[Figure]:
             figure = Figure(f"p99 beside a neighbour's {name} bomb | alone", "us", at_most_ratio=2)
             neighbour = bomb(folder / name, script)
             for _ in range(rounds):
-                figure.add(disturbed(one, neighbour), calm(one))
+                time.sleep(HEAD_START_SECONDS)  # what the neighbour before left to do is not "alone"
+                alone = calm(one)
+                figure.add(disturbed(one, neighbour), alone)
             figures.append(figure)
     return figures
