@@ -36,6 +36,8 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
     public var memoryKills: Int?
     /// Whether it gets next to nothing of the processors for a while, since it ran into its limits again and again.
     public var isHeldBack: Bool
+    /// How often that began since the control plane began.
+    public var holdBacks: Int
 
     /// Creates a sample.
     public init(
@@ -44,7 +46,8 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
         diskLimitBytes: Int64? = nil,
         networkReceivedBytes: Int64? = nil, networkSentBytes: Int64? = nil, egress: EgressTraffic? = nil,
         processes: Int,
-        processLimit: Int? = nil, uptimeSeconds: Double, memoryKills: Int? = nil, isHeldBack: Bool = false
+        processLimit: Int? = nil, uptimeSeconds: Double, memoryKills: Int? = nil, isHeldBack: Bool = false,
+        holdBacks: Int = 0
     ) {
         self.cpuSeconds = cpuSeconds
         self.cpuLimit = cpuLimit
@@ -63,6 +66,7 @@ public struct SandboxStatistics: Sendable, Equatable, Codable {
         self.uptimeSeconds = uptimeSeconds
         self.memoryKills = memoryKills
         self.isHeldBack = isHeldBack
+        self.holdBacks = holdBacks
     }
 }
 

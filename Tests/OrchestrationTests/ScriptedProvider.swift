@@ -162,6 +162,10 @@ final class ScriptedSandbox: Sandbox {
     /// How often its network was closed behind an installation.
     let sealed = Locked(0)
     func seal() async throws { sealed.withLock { $0 += 1 } }
+    /// What it uses.
+    let usage = Locked(
+        SandboxStatistics(cpuSeconds: 0, memoryBytes: 1, diskBytes: 1, processes: 1, uptimeSeconds: 1))
+    func statistics() async throws -> SandboxStatistics { usage.withLock { $0 } }
     func upload(
         _ file: String, length: Int64, to path: String, executable: Bool, timeout: Duration,
         progress: @escaping @Sendable (Int64) -> Void

@@ -57,7 +57,7 @@ struct LimitWatch {
         }
         if holdBack.look(kills: Int64(group.memoryKills ?? 0), isRacing: isRacing, at: now) {
             try? group.limitProcessor(to: holdBack.isOn ? HoldBack.share : limits.cpu)
-            vitals.isHeldBack = holdBack.isOn
+            vitals.holdBack(holdBack.isOn)
         }
         return true
     }

@@ -6,6 +6,7 @@ final class Vitals: Sendable {
     private struct State {
         var isPaused: Bool
         var isHeldBack = false
+        var holdBacks = 0
         var exceeded: [ExceededLimit] = []
     }
 
@@ -20,10 +21,14 @@ final class Vitals: Sendable {
         set { state.withLock { $0.isPaused = newValue } }
     }
 
-    /// Whether it gets next to nothing of the processors, since it was killed for memory too often.
-    var isHeldBack: Bool {
-        get { state.withLock { $0.isHeldBack } }
-        set { state.withLock { $0.isHeldBack = newValue } }
+    /// Whether it gets next to nothing of the processors for a while, and how often that began.
+    var holdBacks: (isOn: Bool, count: Int) { state.withLock { ($0.isHeldBack, $0.holdBacks) } }
+
+    func holdBack(_ isOn: Bool) {
+        state.withLock { state in
+            state.isHeldBack = isOn
+            if isOn { state.holdBacks += 1 }
+        }
     }
 
     /// Limits that the engine itself acted on.

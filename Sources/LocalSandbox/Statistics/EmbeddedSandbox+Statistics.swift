@@ -20,6 +20,7 @@ extension EmbeddedSandbox {
             // gVisor's loopback is its own, and cannot be seen from outside.
             let network = state.isolation == .namespaces ? ProcessUsage.network(first.pid) : nil
             let limits = state.limits ?? SandboxLimits()
+            let holdBacks = vitals.holdBacks
             let group = state.group
             let countsProcesses = group?.folder(.pids) != nil
             return SandboxStatistics(
@@ -32,7 +33,7 @@ extension EmbeddedSandbox {
                 networkSentBytes: network?.sent, egress: egress, processes: members.count,
                 processLimit: limits.processes ?? (countsProcesses ? SandboxGroup.defaultProcesses : nil),
                 uptimeSeconds: ProcessUsage.uptime(of: first), memoryKills: group?.memoryKills,
-                isHeldBack: vitals.isHeldBack)
+                isHeldBack: holdBacks.isOn, holdBacks: holdBacks.count)
         }
     }
 

@@ -15,6 +15,7 @@ public actor StatisticsSampler {
     private struct Series {
         let sandbox: String
         var cpuSeconds = 0.0
+        var holdBacks = 0
         var measured = ContinuousClock.now
         var current: UsageSample
         var limits: UsageLimits
@@ -98,7 +99,17 @@ public actor StatisticsSampler {
         updated.current = sample
         updated.limits = limits
         if isKept { updated.history = (updated.history + [sample]).suffix(Self.capacity) }
+        if usage.holdBacks > updated.holdBacks { noteHoldBack(deployment) }
+        updated.holdBacks = usage.holdBacks
         series[deployment.name] = updated
         return updated
+    }
+
+    /// Tells where somebody looks who wonders why an app is slow.
+    private func noteHoldBack(_ deployment: DeploymentResource) {
+        guard let revision = deployment.revision else { return }
+        service.workshop.logs.append(
+            ["held back for a while: it ran into its limits again and again"], stream: "berth",
+            deployment: deployment.name, revision: revision)
     }
 }
