@@ -111,21 +111,24 @@ struct ControlGroups: Sendable {
     }
 
     /// Gives the groups below a folder of version 2 what they need; what works there already or then.
+    ///
+    /// A group with processes of its own cannot give controllers away, and one that gave away those that it can would
+    /// make its children invalid (cgroups(7), "no internal processes" and "threaded"): ours moves out first.
     private static func enableControllers(in path: String) throws -> Set<GroupController> {
-        let wanted: [GroupController] = [.memory, .pids, .cpu]
         let offered = words("\(path)/cgroup.controllers")
-        let missing = { wanted.filter { offered.contains($0.rawValue) && !enabled(path).contains($0) } }
-        enable(missing(), in: path)
-        if !missing().isEmpty {
-            // A group with processes of its own cannot give controllers away (cgroups(7)), so that ours moves out.
-            let leaf = "\(path)/berth-control-plane"
-            let wasMade = mkdir(leaf, 0o755) == 0
-            if wasMade || errno == EEXIST, (try? KernelFile.write("0", to: "\(leaf)/cgroup.procs")) != nil {
-                enable(missing(), in: path)
-                if !missing().isEmpty { try? KernelFile.write("0", to: "\(path)/cgroup.procs") }
-            }
-            if wasMade { rmdir(leaf) }
+        let missing = [GroupController.memory, .pids, .cpu].filter {
+            offered.contains($0.rawValue) && !enabled(path).contains($0)
         }
+        guard !missing.isEmpty else { return enabled(path) }
+        let group = GroupFolder(version: 2, controllers: [], path: path)
+        // Only the top, which has no type, may keep its processes.
+        let isTop = !KernelFile.exists("\(path)/cgroup.type")
+        let leaf = group.child("berth-control-plane")
+        let wasMade = !isTop && mkdir(leaf.path, 0o755) == 0
+        if !isTop, group.members.contains(getpid()) { try? KernelFile.write("0", to: "\(leaf.path)/cgroup.procs") }
+        let isEnabled = (isTop || group.members.isEmpty) && enable(missing, in: path)
+        if !isEnabled, leaf.members.contains(getpid()) { try? KernelFile.write("0", to: "\(path)/cgroup.procs") }
+        if wasMade { rmdir(leaf.path) }
         return enabled(path)
     }
 
@@ -133,10 +136,10 @@ struct ControlGroups: Sendable {
         Set(words("\(path)/cgroup.subtree_control").compactMap { GroupController(rawValue: $0) })
     }
 
-    private static func enable(_ controllers: [GroupController], in path: String) {
-        for controller in controllers {
-            try? KernelFile.write("+\(controller.rawValue)", to: "\(path)/cgroup.subtree_control")
-        }
+    /// All of them or none.
+    private static func enable(_ controllers: [GroupController], in path: String) -> Bool {
+        let words = controllers.map { "+\($0.rawValue)" }.joined(separator: " ")
+        return (try? KernelFile.write(words, to: "\(path)/cgroup.subtree_control")) != nil
     }
 
     private static func words(_ path: String) -> [String] {

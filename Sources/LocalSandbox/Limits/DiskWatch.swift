@@ -20,6 +20,8 @@ struct DiskWatch {
 
     private var last: (bytes: Int64, free: Int64, time: ContinuousClock.Instant)?
     private var due: ContinuousClock.Instant?
+    /// What was there at the last kill, and has not become more since: whoever tidies up is let do so.
+    private var killed: Int64?
 
     init(_ processes: SandboxProcesses, limit: Int64) {
         self.processes = processes
@@ -36,7 +38,7 @@ struct DiskWatch {
         {
             return false
         }
-        let bytes = Self.measure(processes, limit, vitals)
+        let bytes = measure(vitals)
         due = now + (.now - now) * Self.rest
         defer { last = (bytes, free, now) }
         guard let last else { return false }
@@ -50,20 +52,30 @@ struct DiskWatch {
     }
 
     /// Measures once, and kills when it is too much; the bytes that it takes.
-    @discardableResult
-    static func measure(_ processes: SandboxProcesses, _ limit: Int64, _ vitals: Vitals) -> Int64 {
+    private mutating func measure(_ vitals: Vitals) -> Int64 {
         let home = processes.folder.home
-        let usage = DiskUsage.measure(home, maximumEntries: maximumEntries)
+        let usage = DiskUsage.measure(home, maximumEntries: Self.maximumEntries)
         let bytes = usage.bytes + DiskUsage.nameless(heldBy: processes.all, like: home)
-        let hasTooMany = usage.entries >= maximumEntries
-        guard bytes > limit || hasTooMany else { return bytes }
+        let hasTooMany = usage.entries >= Self.maximumEntries
+        let isMore = Self.isMore(bytes, than: limit, &killed)
+        guard isMore || hasTooMany else { return bytes }
         let reason =
             hasTooMany
-            ? "over \(maximumEntries) files" : "over its disk limit of \(SizeWords.text(limit))"
+            ? "over \(Self.maximumEntries) files" : "over its disk limit of \(SizeWords.text(limit))"
         vitals.note(ExceededLimit(resource: .disk, description: "the app was killed: \(reason)"))
         // Its first process was not yet known when the watch began.
         let state = (try? processes.folder.state()) ?? processes.state
         SandboxProcesses(folder: processes.folder, state: state).killApp()
         return bytes
+    }
+
+    /// Whether it is over the limit, and more than at the last kill or the least since.
+    static func isMore(_ bytes: Int64, than limit: Int64, _ killed: inout Int64?) -> Bool {
+        guard bytes > limit else {
+            killed = nil
+            return false
+        }
+        defer { killed = bytes }
+        return killed.map { bytes > $0 } ?? true
     }
 }

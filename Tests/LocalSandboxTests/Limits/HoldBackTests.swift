@@ -57,6 +57,14 @@ import Testing
         #expect(DiskWatch.isRacing(from: from, to: to, of: 1000, within: .milliseconds(milliseconds)) == isRacing)
     }
 
+    @Test func whoTidiesUpAfterAKillIsLetDoSo() {
+        var killed: Int64?
+        let kills = [90, 110, 110, 105, 106, 120, 101, 99, 101, 100].filter {
+            DiskWatch.isMore($0, than: 100, &killed)
+        }
+        #expect(kills == [110, 106, 120, 101])
+    }
+
     @Test(needsGroup(.memory), needsGroup(.cpu), needsPython, arguments: [nil, 0.5] as [Double?])
     func whoStartsAgainWhatWasKilledGetsNextToNothingForAWhile(_ cpu: Double?) async throws {
         try await withEngine(Machine.strongest) { engine in
