@@ -1,9 +1,11 @@
 # `make` lists the targets.
 SWIFT_RELEASE := -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+# Suites that depend on the kernel, and take minutes when emulated.
+ELSEWHERE := LocalSandboxTests.(Limit|Group|Processor|HoldBack|Pause|Statistics)Tests
 SWIFT_SOURCES := Sources Tests Benchmarks/Engine Package.swift
 export PATH := $(CURDIR)/.build-tools/bin:$(PATH)
 
-.PHONY: help setup build release test check format bench-deploy bench-engine bench-e2b clean
+.PHONY: help setup build release test test-elsewhere check format bench-deploy bench-engine bench-e2b clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,6 +27,12 @@ check: setup ## Check the format
 test: check ## Run every check and test
 	swift build --build-tests
 	@scripts/test
+
+test-elsewhere: ## Run the engine's tests on an emulated machine with cgroup v2 and zram, as root and as a plain user
+	@scripts/setup --dev
+	swift build --build-tests
+	@scripts/test-elsewhere '$(ELSEWHERE)'
+	@scripts/test-elsewhere --user '$(ELSEWHERE)'
 
 format: ## Format the sources
 	swift format --in-place --recursive --parallel $(SWIFT_SOURCES)
