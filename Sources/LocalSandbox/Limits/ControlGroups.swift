@@ -14,6 +14,8 @@ struct ControlGroups: Sendable {
     /// Why a hierarchy cannot be used, each as one sentence.
     var reasons: [String] = []
 
+    /// Where those go who were in a group that is to give controllers away.
+    private static let leaf = "berth-control-plane"
     private static let found = Locked<ControlGroups?>(nil)
 
     /// What was found the first time.
@@ -60,7 +62,10 @@ struct ControlGroups: Sendable {
     private mutating func usable(_ mount: GroupMounts.Mount) -> GroupFolder? {
         var reason: String?
         var best: GroupFolder?
-        for path in mount.own == mount.mountPoint ? [mount.own] : [mount.own, mount.mountPoint] {
+        // An earlier control plane may have moved the shell that started this one.
+        let suffix = "/\(Self.leaf)"
+        let own = mount.own.hasSuffix(suffix) ? String(mount.own.dropLast(suffix.count)) : mount.own
+        for path in own == mount.mountPoint ? [own] : [own, mount.mountPoint] {
             var folder = GroupFolder(version: mount.version, controllers: mount.controllers, path: path)
             do {
                 if mount.version == 2 { folder.controllers = try Self.enableControllers(in: path) }
@@ -113,7 +118,7 @@ struct ControlGroups: Sendable {
     /// Gives the groups below a folder of version 2 what they need; what works there already or then.
     ///
     /// A group with processes of its own cannot give controllers away, and one that gave away those that it can would
-    /// make its children invalid (cgroups(7), "no internal processes" and "threaded"): ours moves out first.
+    /// make its children invalid (cgroups(7), "no internal processes" and "threaded"): everybody moves out first.
     private static func enableControllers(in path: String) throws -> Set<GroupController> {
         let offered = words("\(path)/cgroup.controllers")
         let missing = [GroupController.memory, .pids, .cpu].filter {
@@ -123,13 +128,27 @@ struct ControlGroups: Sendable {
         let group = GroupFolder(version: 2, controllers: [], path: path)
         // Only the top, which has no type, may keep its processes.
         let isTop = !KernelFile.exists("\(path)/cgroup.type")
-        let leaf = group.child("berth-control-plane")
+        let leaf = group.child(Self.leaf)
         let wasMade = !isTop && mkdir(leaf.path, 0o755) == 0
-        if !isTop, group.members.contains(getpid()) { try? KernelFile.write("0", to: "\(leaf.path)/cgroup.procs") }
-        let isEnabled = (isTop || group.members.isEmpty) && enable(missing, in: path)
-        if !isEnabled, leaf.members.contains(getpid()) { try? KernelFile.write("0", to: "\(path)/cgroup.procs") }
-        if wasMade { rmdir(leaf.path) }
+        // Others' groups are left alone.
+        let moved = !isTop && group.members.contains(getpid()) ? move(from: group, to: leaf) : []
+        if !(isTop || group.members.isEmpty) || !enable(missing, in: path) {
+            for pid in moved { try? KernelFile.write("\(pid)", to: "\(path)/cgroup.procs") }
+            if wasMade { rmdir(leaf.path) }
+        }
         return enabled(path)
+    }
+
+    /// Moves whoever is in a group, and whom they start meanwhile; who was moved.
+    private static func move(from group: GroupFolder, to leaf: GroupFolder) -> [Int32] {
+        var moved: [Int32] = []
+        for _ in 0..<4 {
+            for pid in group.members where (try? KernelFile.write("\(pid)", to: "\(leaf.path)/cgroup.procs")) != nil {
+                moved.append(pid)
+            }
+            if group.members.isEmpty { break }
+        }
+        return moved
     }
 
     private static func enabled(_ path: String) -> Set<GroupController> {
