@@ -174,7 +174,9 @@ extension ReplicaLauncher {
     func refillStandbys(after replica: Replica) async {
         await refillStandbys(replica.output) {
             let names = try await replica.sandbox.read(replica.sandbox.importedNames, limit: Standby.namesLimit)
-            try? workshop.store.setImports(names, of: snapshot.record.deployment, revision: snapshot.record.number)
+            if snapshot.manifest.idle?.stopAfter != nil {
+                try? workshop.store.setImports(names, of: snapshot.record.deployment, revision: snapshot.record.number)
+            }
             return names
         }
     }

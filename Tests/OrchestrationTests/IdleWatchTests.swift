@@ -14,10 +14,7 @@ import Testing
             let pauses = Pauses(service: world.service, directory: SandboxDirectory(service: world.service))
             let watch = Task { await IdleWatch(service: world.service, pauses: pauses).run() }
             defer { watch.cancel() }
-            // A probe that the moved clock ends says nothing here.
-            let patient = World.manifest.replacing(
-                "startup_timeout: 10s", with: "startup_timeout: 10s, failure_threshold: 100")
-            _ = try await world.verdict(try await world.submit(patient + "\nidle: {\(idle)}").id)
+            _ = try await world.verdict(try await world.submit(World.patient + "\nidle: {\(idle)}").id)
             try await body(world, clock)
         }
     }

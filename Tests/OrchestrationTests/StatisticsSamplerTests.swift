@@ -16,10 +16,7 @@ import Testing
             let sampler = StatisticsSampler(service: world.service, directory: directory, pauses: pauses)
             let running = Task { await sampler.run() }
             defer { running.cancel() }
-            // A probe that the moved clock ends says nothing here.
-            let patient = World.manifest.replacing(
-                "startup_timeout: 10s", with: "startup_timeout: 10s, failure_threshold: 100")
-            _ = try await world.verdict(try await world.submit(patient).id)
+            _ = try await world.verdict(try await world.submit(World.patient).id)
             let sandbox = try #require(world.provider.live.first.flatMap { world.provider.sandbox($0) })
             let lines = {
                 let log = (try? String(contentsOfFile: world.workshop.logs.file("sum", 1), encoding: .utf8)) ?? ""

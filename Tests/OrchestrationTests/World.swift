@@ -38,6 +38,10 @@ struct World: Sendable {
             expect: {prediction: [3]}
         """
 
+    /// The same where a probe that a moved clock ends says nothing.
+    static let patient = manifest.replacing(
+        "startup_timeout: 10s", with: "startup_timeout: 10s, failure_threshold: 100")
+
     /// - Parameter clock: the clock of every wait, and with it the wall clock; nil is the real ones.
     static func with(_ clock: TestClock? = nil, _ body: (World) async throws -> Void) async throws {
         try await withTemporaryFolder { folder in
