@@ -14,11 +14,13 @@ extension Prober {
     ///   - exit: suspends until the process ended, and gives how, nil when nobody knows; must return when cancelled.
     ///   - nonce: this revision's, for a rendered app; nil for an own app, whose listener is checked instead.
     ///   - onOutcome: told each outcome that differs from the one before.
+    ///   - afterEach: told whenever the app was asked.
     /// - Throws: `start_failed` when the process ended or never listened, `not_healthy` when it listened but gave no
     ///   evidence of health within `health.startup_timeout`, `CancellationError`.
     public func waitUntilReady(
         _ sandbox: any Sandbox, tag: String, exit: @escaping @Sendable () async -> ExitStatus?, manifest: Manifest,
-        nonce: String?, onOutcome: @escaping @Sendable (ProbeOutcome) -> Void = { _ in }
+        nonce: String?, onOutcome: @escaping @Sendable (ProbeOutcome) -> Void = { _ in },
+        afterEach: @escaping @Sendable () -> Void = {}
     ) async throws {
         let health = manifest.effectiveHealth
         let last = Locked<ProbeOutcome?>(nil)
@@ -36,6 +38,7 @@ extension Prober {
                         return last != outcome
                     }
                     if isNew { onOutcome(outcome) }
+                    afterEach()
                 }
                 return .ready
             }

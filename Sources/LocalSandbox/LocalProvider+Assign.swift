@@ -17,6 +17,7 @@ extension LocalProvider {
             guard var state = try folder.state() else { throw BerthError(.notFound, "there is no sandbox \(id)") }
             try folder.change { $0.labels = labels }
             state.labels = labels
+            state.group?.weigh(1)
             return state
         }
         // What is refused from now on is told in the log of whom it is for.

@@ -111,6 +111,7 @@ extension LocalProvider {
         let limits = state.limits ?? SandboxLimits()
         try state.group?.make(limits)
         if specification.isYielding, limits.cpu != nil { state.group?.yield(true) }
+        if specification.isStandby { state.group?.weigh(SandboxGroup.standbyWeight) }
         let entrance = try state.group?.entrance()
         var descriptors = [(log, 1 as Int32), (log, 2), (listener, BubblewrapCommand.listenerNumber)]
         let child: Child

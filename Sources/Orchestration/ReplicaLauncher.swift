@@ -3,6 +3,7 @@ import Artifacts
 import ControlAPI
 import DeploymentCore
 import DeploymentStore
+import Foundation
 import HealthProbing
 import Sandboxes
 import Waiting
@@ -139,10 +140,17 @@ struct ReplicaLauncher: Sendable {
     }
 
     /// Waits for evidence of health.
-    func waitUntilReady(_ replica: Replica, onOutcome: @escaping @Sendable (ProbeOutcome) -> Void) async throws {
+    ///
+    /// - Parameter isFollowed: whether a standby imports meanwhile what the app imports.
+    func waitUntilReady(
+        _ replica: Replica, isFollowed: Bool, onOutcome: @escaping @Sendable (ProbeOutcome) -> Void = { _ in }
+    ) async throws {
+        let looks = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        async let _: Void = isFollowed ? prepareStandby(following: replica, looks.stream) : ()
         try await workshop.prober.waitUntilReady(
             replica.sandbox, tag: Replica.processTag, exit: { await replica.output.exit.wait() ?? nil },
-            manifest: snapshot.manifest, nonce: replica.expectedNonce, onOutcome: onOutcome)
+            manifest: snapshot.manifest, nonce: replica.expectedNonce, onOutcome: onOutcome,
+            afterEach: { looks.continuation.yield() })
     }
 
     private func processSpecification(in place: Place) throws -> ProcessSpecification {
@@ -170,10 +178,21 @@ extension ReplicaLauncher {
         provider.showsHostFolders ? await workshop.standbys.take(recipe(environment)) : nil
     }
 
+    /// Lets a standby import what a replica has imported that still has to prove itself, each time that it is looked at.
+    ///
+    /// On a single processor the start that somebody waits for would take twice as long.
+    func prepareStandby(following replica: Replica, _ looks: AsyncStream<Void>) async {
+        guard ProcessInfo.processInfo.activeProcessorCount > 1, let (recipe, _) = await standbyRecipe() else { return }
+        for await _ in looks {
+            guard let names = try? await imports(of: replica) else { continue }
+            await workshop.standbys.follow(recipe, names: names) { replica.output.note($0) }
+        }
+    }
+
     /// Sees to it that the next start finds a standby: one that has imported what this replica imported.
     func refillStandbys(after replica: Replica) async {
         await refillStandbys(replica.output) {
-            let names = try await replica.sandbox.read(replica.sandbox.importedNames, limit: Standby.namesLimit)
+            let names = try await imports(of: replica)
             if snapshot.manifest.idle?.stopAfter != nil {
                 try? workshop.store.setImports(names, of: snapshot.record.deployment, revision: snapshot.record.number)
             }
@@ -189,10 +208,20 @@ extension ReplicaLauncher {
     }
 
     private func refillStandbys(_ output: OutputCapture, names: () async throws -> [UInt8]?) async {
+        guard let names = try? await names(), let (recipe, wanted) = await standbyRecipe() else { return }
+        await workshop.standbys.refill(recipe, names: names, wanted: wanted) { output.note($0) }
+    }
+
+    private func imports(of replica: Replica) async throws -> [UInt8] {
+        try await replica.sandbox.read(replica.sandbox.importedNames, limit: Standby.namesLimit)
+    }
+
+    /// What a standby has to be and how many are wanted; nil when there can be none.
+    private func standbyRecipe() async -> (recipe: StandbyRecipe, wanted: Int)? {
         let wanted = snapshot.manifest.standby ?? Manifest.defaultStandby
         guard provider.showsHostFolders, wanted > 0, let start = try? appStart(), Standby.canBecome(start.command),
-            let names = try? await names(), let environment = try? await environment()
-        else { return }
-        await workshop.standbys.refill(recipe(environment), names: names, wanted: wanted) { output.note($0) }
+            let environment = try? await environment()
+        else { return nil }
+        return (recipe(environment), wanted)
     }
 }

@@ -46,6 +46,12 @@ struct RolloutRunner: Sendable {
             let replica = try await reaching(provider) {
                 try await launch(launcher, rollout, sandboxID, environment, standby, output)
             }
+            // What was imported last is learnt beside the predictions: they may fail.
+            let last = AsyncStream<Void> {
+                $0.yield()
+                $0.finish()
+            }
+            async let _: Void = isFollowed(standby) ? launcher.prepareStandby(following: replica, last) : ()
             try await smoke(replica, rollout)
             guard kind != .test else {
                 output.close("stopped: the test is over")
@@ -153,7 +159,9 @@ struct RolloutRunner: Sendable {
         }
         do {
             _ = try await stage(.health, of: rollout, key: sandboxID) {
-                try await launcher.waitUntilReady(replica) { reporter.progress(.health, "\($0)") }
+                try await launcher.waitUntilReady(replica, isFollowed: isFollowed(standby)) {
+                    reporter.progress(.health, "\($0)")
+                }
                 return ((), StageOutcome(detail: launcher.snapshot.manifest.health.path ?? "port open"))
             }
         } catch {
@@ -161,6 +169,9 @@ struct RolloutRunner: Sendable {
         }
         return replica
     }
+
+    /// Whether a standby learns from this start: a test needs none, and what was one leaves nothing to wait for.
+    private func isFollowed(_ standby: Standby?) -> Bool { kind != .test && standby == nil }
 
     /// What the user has to know of a weak isolation.
     private static func notice(of sandbox: any Sandbox) -> String? {

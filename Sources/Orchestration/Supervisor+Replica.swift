@@ -61,7 +61,7 @@ extension Supervisor {
         _ = try await launcher.upload(to: place.sandbox)
         let replica = try await launcher.start(in: place, output: output, tasks: tasks)
         do {
-            try await launcher.waitUntilReady(replica) { _ in }
+            try await launcher.waitUntilReady(replica, isFollowed: place.standby == nil)
         } catch let error as BerthError {
             throw BerthError(
                 error.code, await replica.explained(error.message), suggestion: error.suggestion, cause: error.cause)

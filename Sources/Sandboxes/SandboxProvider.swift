@@ -105,6 +105,9 @@ public struct SandboxSpecification: Sendable, Equatable {
     /// Whether it begins as one that gives way to its neighbours, until it has kept within its processor limit for a
     /// while; nothing without such a limit.
     public var isYielding = false
+    /// Whether it only prepares itself, for a tenth of the processor time of an equal, until it is assigned; nothing where
+    /// time cannot be shared out.
+    public var isStandby = false
 
     /// Where the app's folder is inside, absolute; mounts that belong into it have targets beneath.
     public static let appFolder = "/home/user/app"

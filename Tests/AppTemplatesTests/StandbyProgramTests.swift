@@ -5,7 +5,7 @@ import Testing
 @Suite(.enabled(if: program("python3") != nil, missing("python3"))) struct StandbyProgramTests {
     /// Runs the program with one role on its standard input; gives its exit code and what it printed.
     private func become(
-        _ script: String, names: String, files: [String: String] = [:], role: Bool = true
+        _ script: String, names: String, more: [String] = [], files: [String: String] = [:], role: Bool = true
     ) async throws -> (code: Int32, output: String) {
         let folder = FileManager.default.temporaryDirectory.appending(path: "standby-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -23,7 +23,9 @@ import Testing
             "links": {"\(place)/model/net.bin": "\(folder.path(percentEncoded: false))/model"}}
 
             """
-        try (role ? message : "").write(to: folder.appending(path: "role"), atomically: true, encoding: .utf8)
+        let imports = more.map { "{\"imports\": [\"\($0)\"]}\n" }.joined()
+        try (imports + (role ? message : "")).write(
+            to: folder.appending(path: "role"), atomically: true, encoding: .utf8)
         return try await run(
             "sh", ["-c", "exec python3 '\(program)' names < role"], in: folder.path(percentEncoded: false))
     }
@@ -44,6 +46,13 @@ import Testing
         #expect(lines.dropFirst().first == "__main__ ['main.py', '--flag'] True app")
         #expect(lines.dropFirst(2).first == "weights True True None")
         #expect(lines.last == "True")
+    }
+
+    @Test func moreIsImportedAsItIsNamed() async throws {
+        let script = "import sys\nprint([name in sys.modules for name in ('wave', 'colorsys', 'xml.dom')])"
+        let (code, output) = try await become(script, names: "", more: ["wave", "no.such", "colorsys"])
+        #expect(code == 0, "\(output)")
+        #expect(output == "{\"berth_standby\": 0, \"threads\": 1}\n[True, True, False]\n")
     }
 
     @Test func ownModulesComeBeforeThoseThatWereImported() async throws {

@@ -8,9 +8,9 @@ import Testing
     private static let standbys = ["BERTH_STANDBYS": "3"]
 
     /// An app that leaves the names of its imports, as rendered ones do, and says what was imported before it came.
-    private static func app(_ version: Int, more: String = "") -> PlainApp {
+    private static func app(_ version: Int, isLoaded: Bool = true, more: String = "") -> PlainApp {
         PlainApp(
-            version: version,
+            version: version, isLoaded: isLoaded,
             prologue: """
                 import sys
                 print("known before:", sys.modules.get("xml.dom.minidom") is not None)
@@ -44,6 +44,31 @@ import Testing
             #expect(status.sandbox == next)
             #expect(try await cli.sum().version == 2)
 
+            try await cli.succeed("destroy", "plain", "--yes")
+            #expect(cli.noteSandboxes() == [])
+            try await cli.succeed("down")
+            #expect(await cli.finish(server).status == 0)
+        }
+    }
+
+    @Test(.enabled(if: ProcessInfo.processInfo.activeProcessorCount > 1, "a single processor is left to the app"))
+    func firstDeployGetsAStandbyWhileItIsInHealthAndTheNextOneTakesIt() async throws {
+        try await CLI.with { cli in
+            let server = try await cli.serve(environment: Self.standbys)
+            let manifest = try Self.app(1, isLoaded: false).write(cli)
+            let first = try cli.start(["deploy", manifest])
+            try await first.says("start ")
+            var status = try await cli.status("plain")
+            while status.standbys == 0 { status = try await cli.status("plain") }
+            #expect(status.stage == .health)
+            try await cli.succeed("cancel", "plain")
+            #expect(await cli.finish(first).status != 0)
+            #expect(cli.noteSandboxes().count == 1)
+
+            try Self.app(2).write(cli)
+            let second = try await cli.succeed("deploy", manifest)
+            #expect(second.stderr.contains("reused, standby"), "\(second.stderr)")
+            #expect(try await cli.succeed("logs", "plain").stdout.contains("out known before: True"))
             try await cli.succeed("destroy", "plain", "--yes")
             #expect(cli.noteSandboxes() == [])
             try await cli.succeed("down")

@@ -159,6 +159,12 @@ final class ScriptedSandbox: Sandbox {
 
     /// What was started in it, in order.
     let started = Locked<[ProcessSpecification]>([])
+    /// What was written to its processes, in order.
+    let input = Locked<[String]>([])
+    private let frozen = Locked(false)
+    var isPaused: Bool { frozen.withLock { $0 } }
+    func pause() async throws { frozen.withLock { $0 = true } }
+    func resume() async throws { frozen.withLock { $0 = false } }
     /// How often its network was closed behind an installation.
     let sealed = Locked(0)
     func seal() async throws { sealed.withLock { $0 += 1 } }
@@ -186,10 +192,12 @@ final class ScriptedSandbox: Sandbox {
         server.close()
     }
 
-    private func makeProcess() -> ScriptedProcess {
+    /// A process that runs until the app ends, or has said all that it has to say.
+    private func makeProcess(_ pid: Int = 7, _ said: [SandboxProcessEvent] = []) -> ScriptedProcess {
         let (events, reader) = AsyncThrowingStream<SandboxProcessEvent, any Error>.makeStream()
-        readers.withLock { $0.append(reader) }
-        return ScriptedProcess(pid: 7, events: events)
+        for event in said { reader.yield(event) }
+        if case .ended = said.last { reader.finish() } else { readers.withLock { $0.append(reader) } }
+        return ScriptedProcess(pid: pid, events: events, input: input)
     }
 
     func path(of mount: SandboxSpecification.Mount) -> String { mount.target }
@@ -203,13 +211,14 @@ final class ScriptedSandbox: Sandbox {
         try await provider.go(wrong: .start, .failsBefore)
         try await provider.go(wrong: .start, .failsAfter)
         started.withLock { $0.append(process) }
-        guard process.tag == SandboxInstallation.tag else { return makeProcess() }
-        let (events, reader) = AsyncThrowingStream<SandboxProcessEvent, any Error>.makeStream()
-        let installation = provider.installation
-        reader.yield(.stdout(Array(installation.output.utf8)))
-        reader.yield(.ended(installation.status))
-        reader.finish()
-        return ScriptedProcess(pid: 6, events: events)
+        switch process.tag {
+        case SandboxInstallation.tag:
+            let installation = provider.installation
+            return makeProcess(6, [.stdout(Array(installation.output.utf8)), .ended(installation.status)])
+        case Replica.processTag where process.keepsInputOpen:
+            return makeProcess(8, [.stdout(Array("{\"berth_standby\": 1, \"threads\": 1}\n".utf8))])
+        default: return makeProcess()
+        }
     }
     func process(tagged tag: String) async throws -> any SandboxProcess { makeProcess() }
     func connect(port: Int) async throws -> Int32 { try server.connect() }
@@ -222,8 +231,9 @@ final class ScriptedSandbox: Sandbox {
 struct ScriptedProcess: SandboxProcess {
     let pid: Int
     let events: AsyncThrowingStream<SandboxProcessEvent, any Error>
+    let input: Locked<[String]>
     func signal(_ signal: Int32) async throws {}
-    func write(_ bytes: [UInt8]) async throws {}
+    func write(_ bytes: [UInt8]) async throws { input.withLock { $0.append(String(decoding: bytes, as: UTF8.self)) } }
     func closeInput() async throws {}
     func resize(_ size: TerminalSize) async throws {}
 }

@@ -1,8 +1,9 @@
 """Imports ahead what an app imports, waits for the app, and becomes it: `python standby.py NAMES`.
 
-NAMES is a file with a module's name on each line, left by the run before. Once they are imported, one line of JSON is
-written to standard output: {"berth_standby": <modules>, "threads": <count>}. The app comes as one line of JSON on
-standard input: {"command": ["launch.py", …], "folder": …, "environment": {…}, "links": {place: target}}.
+NAMES is a file with a module's name on each line, left by another run. Once they are imported, one line of JSON is
+written to standard output: {"berth_standby": <modules>, "threads": <count>}. More names may come as a line of JSON on
+standard input: {"imports": [name, …]}. The app comes as the last one:
+{"command": ["launch.py", …], "folder": …, "environment": {…}, "links": {place: target}}.
 
 The process itself becomes the server. A forked one would pay for copied page tables, and lose threads and locks.
 """
@@ -21,6 +22,7 @@ SEARCHED = ("", "src")  # where below the app's folder its own modules lie
 
 def import_ahead(names: list[str]) -> int:
     """Imports what can be imported here and gives the number; the app meets the errors of the others itself."""
+    gc.disable()
     count = 0
     for name in names:
         try:
@@ -28,6 +30,9 @@ def import_ahead(names: list[str]) -> int:
             count += 1
         except BaseException:
             continue
+    gc.collect()
+    gc.freeze()  # what is imported stays, so the collector need not look at it
+    gc.enable()
     return count
 
 
@@ -67,24 +72,20 @@ def become(app: dict[str, Any]) -> None:
 
 def wait() -> dict[str, Any]:
     """The app, once it comes; the sandbox ends with its host's word, so does the process."""
-    line = sys.stdin.buffer.readline()
-    if not line.endswith(b"\n"):
-        os._exit(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    app: dict[str, Any] = json.loads(line)
-    return app
+    while (line := sys.stdin.buffer.readline()).endswith(b"\n"):
+        message: dict[str, Any] = json.loads(line)
+        if "imports" in message:
+            import_ahead(message["imports"])
+            continue
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        return message
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    names = Path(sys.argv[1]).read_text().split()
-    gc.disable()
-    count = import_ahead(names)
-    gc.collect()
-    gc.freeze()  # what is imported stays, so the collector need not look at it
+    count = import_ahead(Path(sys.argv[1]).read_text().split())
     threads = len(os.listdir("/proc/self/task"))
     print(json.dumps({"berth_standby": count, "threads": threads}), flush=True)
-    app = wait()
-    gc.enable()
-    become(app)
+    become(wait())

@@ -69,6 +69,17 @@ struct SandboxGroup: Sendable, Equatable, Codable {
         }
     }
 
+    /// The processor time of a standby, in that of an equal.
+    static let standbyWeight = 0.1
+
+    /// Changes how much processor time it gets beside others who want it, in that of an equal; where time is shared out.
+    func weigh(_ weight: Double) {
+        guard let folder = folder(.cpu) else { return }
+        // What a group has from the kernel: cpu.weight 100, cpu.shares 1024.
+        let (name, equal) = folder.version == 2 ? ("cpu.weight", 100.0) : ("cpu.shares", 1_024.0)
+        try? KernelFile.write("\(Int(equal * weight))", to: "\(folder.path)/\(name)")
+    }
+
     /// What a child has to enter.
     func entrance() throws -> GroupEntrance { try GroupEntrance(folders) }
 

@@ -20,13 +20,15 @@ struct Standby: Sendable {
     ///
     /// On an error the sandbox of this id may be there; its owner destroys it.
     static func prepare(
-        _ recipe: StandbyRecipe, id: String, program: [UInt8], names: [UInt8], provider: any SandboxProvider
+        _ recipe: StandbyRecipe, id: String, program: [UInt8], names: [String], provider: any SandboxProvider
     ) async throws -> Standby {
         var specification = recipe.specification
         specification.id = id
+        specification.isStandby = true
         let sandbox = try await provider.create(specification)
         try await sandbox.write(program, to: sandbox.standbyProgram, executable: false)
-        try await sandbox.write(names, to: sandbox.importedNames, executable: false)
+        try await sandbox.write(
+            Array(names.joined(separator: "\n").utf8), to: sandbox.importedNames, executable: false)
         let process = try await sandbox.start(
             ProcessSpecification(
                 tag: Replica.processTag,
@@ -51,6 +53,20 @@ struct Standby: Sendable {
         throw BerthError(.unreachable, "the standby's sandbox went away")
     }
 
+    /// Lets the process import more.
+    func importMore(_ names: [String]) async throws {
+        try await sandbox.process(tagged: Replica.processTag).write(Self.line(["imports": names]))
+    }
+
+    /// A message to the process.
+    ///
+    /// A line feed inside would end it; JSON escapes it in strings and the compact form has no other.
+    private static func line(_ message: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.withoutEscapingSlashes]
+        return Array(try encoder.encode(message)) + [UInt8(ascii: "\n")]
+    }
+
     /// Whether a command is one that a standby can become: a Python script.
     static func canBecome(_ command: [String]) -> Bool {
         command.count > 1 && command[0] == "python" && command[1].hasSuffix(".py") && !command[1].hasPrefix("-")
@@ -66,12 +82,7 @@ struct Standby: Sendable {
         /// Where each model file is, by the place where the app looks for it.
         var links: [String: String]
 
-        func line() throws -> [UInt8] {
-            let encoder = JSONEncoder()
-            // A line feed inside would end the message; JSON escapes it in strings and the compact form has no other.
-            encoder.outputFormatting = [.withoutEscapingSlashes]
-            return Array(try encoder.encode(self)) + [UInt8(ascii: "\n")]
-        }
+        func line() throws -> [UInt8] { try Standby.line(self) }
     }
 }
 

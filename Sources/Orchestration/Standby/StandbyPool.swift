@@ -9,10 +9,27 @@ actor StandbyPool {
         let order: Int
         /// Told what goes wrong.
         let note: @Sendable (String) -> Void
+        /// What it is to import.
+        var names: [String] = []
+        /// How many of `names` it knows of.
+        var told = 0
         /// There once it is ready.
         var standby: Standby?
-        /// Prepares it, and freezes it when nobody comes.
+        /// Prepares it, tells it more, and freezes it when nobody comes.
         var task: Task<Void, Never>?
+
+        /// Takes what is new of a list with a name on each line, as long as all together are not too long.
+        ///
+        /// False when nothing is.
+        mutating func learn(_ list: [UInt8]) -> Bool {
+            let known = Set(names)
+            let more = String(decoding: list, as: UTF8.self).split(separator: "\n").map(String.init)
+                .filter { !known.contains($0) }
+            let length = (names + more).reduce(0) { $0 + $1.utf8.count + 1 }
+            guard !more.isEmpty, length <= Standby.namesLimit else { return false }
+            names += more
+            return true
+        }
     }
 
     private let provider: any SandboxProvider
@@ -58,11 +75,25 @@ actor StandbyPool {
         return oldest.value.standby
     }
 
+    /// Lets the standbys of the recipe import what an app that still starts has imported so far, and begins one if there is
+    /// none.
+    ///
+    /// It takes nobody else's place: an app that starts may yet fail.
+    func follow(_ recipe: StandbyRecipe, names: [UInt8], note: @escaping @Sendable (String) -> Void) {
+        guard !isClosed, !Task.isCancelled, !names.isEmpty else { return }
+        if entries.values.contains(where: { $0.recipe == recipe }) {
+            tell(recipe, names)
+        } else if entries.count < limit {
+            prepare(recipe, names, note)
+        }
+    }
+
     /// Begins to prepare what is missing to `wanted` standbys of the recipe, and removes the deployment's others.
     func refill(
         _ recipe: StandbyRecipe, names: [UInt8], wanted: Int, note: @escaping @Sendable (String) -> Void
     ) async {
         await discard(recipe.deployment) { $0 != recipe }
+        tell(recipe, names)
         let missing = min(wanted, limit) - entries.values.count { $0.recipe == recipe }
         guard !isClosed, missing > 0 else { return }
         for _ in 0..<missing { prepare(recipe, names, note) }
@@ -88,17 +119,20 @@ actor StandbyPool {
     private func prepare(_ recipe: StandbyRecipe, _ names: [UInt8], _ note: @escaping @Sendable (String) -> Void) {
         let id = Identifier.random(16)
         count += 1
-        let task = Task {
+        var entry = Entry(recipe: recipe, order: count, note: note)
+        _ = entry.learn(names)
+        entry.told = entry.names.count
+        let first = entry.names
+        entry.task = Task {
             do {
                 let standby = try await withDeadline(
                     Standby.deadline, clock: clock,
                     BerthError(.startFailed, "the imports were not done within \(Standby.deadline)")
                 ) { [provider, program] in
-                    try await Standby.prepare(recipe, id: id, program: program, names: names, provider: provider)
+                    try await Standby.prepare(recipe, id: id, program: program, names: first, provider: provider)
                 }
                 entries[id]?.standby = standby
-                guard (try? await clock.pause(for: Self.idleTime)) != nil else { return }
-                try? await standby.sandbox.pause()
+                await attend(id)
             } catch {
                 // Taken out by somebody else, it is theirs to destroy.
                 guard entries.removeValue(forKey: id) != nil else { return }
@@ -106,7 +140,37 @@ actor StandbyPool {
                 note("no standby, the next start is a cold one: \(error)")
             }
         }
-        entries[id] = Entry(recipe: recipe, order: count, note: note, task: task)
+        entries[id] = entry
+    }
+
+    /// Gives more names to the standbys of a recipe.
+    private func tell(_ recipe: StandbyRecipe, _ names: [UInt8]) {
+        for id in entries.keys where entries[id]?.recipe == recipe {
+            // One that is not ready yet is told once it is.
+            guard entries[id]?.learn(names) == true, entries[id]?.standby != nil else { continue }
+            let before = entries[id]?.task
+            before?.cancel()
+            entries[id]?.task = Task {
+                await before?.value
+                await attend(id)
+            }
+        }
+    }
+
+    /// Tells a standby what it does not know of yet, and freezes it when nobody comes.
+    private func attend(_ id: String) async {
+        while let entry = entries[id], let standby = entry.standby, entry.told < entry.names.count {
+            do {
+                if standby.sandbox.isPaused { try await standby.sandbox.resume() }
+                try await standby.importMore(Array(entry.names[entry.told...]))
+                entries[id]?.told = entry.names.count
+            } catch {
+                // Whoever comes next tells it, or finds out that it does not answer.
+                return
+            }
+        }
+        guard let standby = entries[id]?.standby, (try? await clock.pause(for: Self.idleTime)) != nil else { return }
+        try? await standby.sandbox.pause()
     }
 
     private func remove(_ id: String) async {

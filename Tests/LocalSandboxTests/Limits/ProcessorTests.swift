@@ -41,6 +41,20 @@ import Testing
             try await until { group.isYielding == false }
         }
     }
+
+    @Test(needsGroup(.cpu))
+    func standbyHasATenthOfTheProcessorTimeUntilItIsAssigned() async throws {
+        try await withEngine(Machine.strongest) { engine in
+            var specification = engine.specification()
+            specification.isStandby = true
+            let sandbox = try await engine.provider.create(specification)
+            let folder = try #require(try engine.provider.sandboxFolder(sandbox.id).state()?.group?.folder(.cpu))
+            let (file, equal): (String, Int64) = folder.version == 2 ? ("cpu.weight", 100) : ("cpu.shares", 1_024)
+            #expect(KernelFile.number("\(folder.path)/\(file)") == equal / 10)
+            _ = try await engine.provider.assign(sandbox.id, labels: specification.labels, models: [])
+            #expect(KernelFile.number("\(folder.path)/\(file)") == equal)
+        }
+    }
 }
 
 /// Looks again and again until it is so.

@@ -90,9 +90,9 @@ encode = msgspec.json.Encoder(enc_hook=plain).encode
 
 def note_imports() -> None:
     """Leaves the names of the loaded modules to those who prepare the next start."""
-    if path := os.environ.get("BERTH_IMPORTS"):
-        origins = {name: str(getattr(module, "__file__", None)) for name, module in list(sys.modules.items())}
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(Exception):  # some packages put objects with a mind of their own among the modules
+        if path := os.environ.get("BERTH_IMPORTS"):
+            origins = {name: str(getattr(module, "__file__", None)) for name, module in list(sys.modules.items())}
             Path(path).write_text("\n".join(name for name in origins if not origins[name].startswith(str(FOLDER))))
 
 
@@ -314,6 +314,7 @@ app = App(
 async def health() -> Response:
     """Whether the model is loaded."""
     if service.model is None:
+        note_imports()
         return reply({"status": "loading", "model_loaded": False}, 503)
     return reply({"status": "healthy", "model_loaded": True})
 
