@@ -11,6 +11,7 @@ typealias Series = [String: [Double]]
 struct EngineBench {
     /// What a round of the connection path asks.
     static let requests = 300
+    static let turns = 12
     static let connections = 16
     static let requestsEach = 60
 
@@ -110,12 +111,10 @@ struct EngineBench {
         }
         let plain: () async throws -> Connection = { Connection(try connectLoopback(port), request: request) }
         for round in -1..<rounds {
-            var one: Series = [:]
-            for (side, connect) in round % 2 == 0
-                ? [("engine", ours), ("loopback", plain)] : [("loopback", plain), ("engine", ours)]
-            {
-                let single = try await connect()
-                one["\(side): latency"] = [try medianLatency(single, requests: Self.requests)]
+            let sides = [("engine", ours), ("loopback", plain)]
+            var one = try latencies(
+                ("engine", try await ours()), ("loopback", try await plain()), isTurned: round % 2 != 0)
+            for (side, connect) in round % 2 == 0 ? sides : sides.reversed() {
                 var several: [Connection] = []
                 for _ in 0..<Self.connections { several.append(try await connect()) }
                 one["\(side): throughput"] = [try throughput(several, requestsEach: Self.requestsEach)]
@@ -126,6 +125,21 @@ struct EngineBench {
             if round >= 0 { series.merge(one, uniquingKeysWith: +) }
         }
         return series
+    }
+
+    /// The medians of a request's seconds on one connection of each side.
+    ///
+    /// The two take turns: a server that others have just used answers a third later, whichever side it is on.
+    private func latencies(
+        _ engine: (String, Connection), _ loopback: (String, Connection), isTurned: Bool
+    ) throws -> Series {
+        var seconds: Series = [:]
+        for _ in 0..<Self.turns {
+            for (side, connection) in isTurned ? [loopback, engine] : [engine, loopback] {
+                seconds["\(side): latency", default: []] += try connection.exchanges(Self.requests / Self.turns)
+            }
+        }
+        return seconds.mapValues { [$0.sorted()[$0.count / 2]] }
     }
 
     /// What a paused server keeps in memory, and how long it takes from the call to its answer.

@@ -49,6 +49,15 @@ final class Connection {
         }
     }
 
+    /// The seconds of each of some requests, one after the other.
+    func exchanges(_ count: Int) throws -> [Double] {
+        try (0..<count).map { _ in
+            let began = now()
+            try exchange()
+            return now() - began
+        }
+    }
+
     /// Where the answer ends; nil while its head is not complete.
     private func answerLength(_ filled: Int) throws -> Int? {
         let text = String(decoding: buffer[..<filled], as: UTF8.self).lowercased()
@@ -83,17 +92,6 @@ func connectLoopback(_ port: Int) throws -> Int32 {
         throw BenchError("port \(port): \(reason)")
     }
     return socket
-}
-
-/// The median of a request's seconds, one after the other on one connection.
-func medianLatency(_ connection: Connection, requests: Int) throws -> Double {
-    var seconds: [Double] = []
-    for _ in 0..<requests {
-        let began = now()
-        try connection.exchange()
-        seconds.append(now() - began)
-    }
-    return seconds.sorted()[seconds.count / 2]
 }
 
 /// Requests per second over several connections, each with a thread of its own.
