@@ -109,12 +109,15 @@ struct EngineBench {
         let ours: () async throws -> Connection = {
             Connection(try await sandbox.connect(port: sandbox.port), request: request)
         }
+        let servers = processes(with: "BERTH_SANDBOX=\(sandbox.id)") + processes(with: "PORT=\(port)")
         let plain: () async throws -> Connection = { Connection(try connectLoopback(port), request: request) }
         for round in -1..<rounds {
             let sides = [("engine", ours), ("loopback", plain)]
-            var one = try latencies(
-                ("engine", try await ours()), ("loopback", try await plain()), isTurned: round % 2 != 0)
-            for (side, connect) in round % 2 == 0 ? sides : sides.reversed() {
+            let order = round % 2 == 0 ? sides : sides.reversed()
+            var single: [(String, Connection)] = []
+            for (side, connect) in order { single.append((side, try await connect())) }
+            var one = try latencies(single, servers)
+            for (side, connect) in order {
                 var several: [Connection] = []
                 for _ in 0..<Self.connections { several.append(try await connect()) }
                 one["\(side): throughput"] = [try throughput(several, requestsEach: Self.requestsEach)]
@@ -127,16 +130,14 @@ struct EngineBench {
         return series
     }
 
-    /// The medians of a request's seconds on one connection of each side.
-    ///
-    /// The two take turns: a server that others have just used answers a third later, whichever side it is on.
-    private func latencies(
-        _ engine: (String, Connection), _ loopback: (String, Connection), isTurned: Bool
-    ) throws -> Series {
+    /// The medians of a request's seconds on one connection of each side, which take turns.
+    private func latencies(_ sides: [(String, Connection)], _ servers: [pid_t]) throws -> Series {
         var seconds: Series = [:]
-        for _ in 0..<Self.turns {
-            for (side, connection) in isTurned ? [loopback, engine] : [engine, loopback] {
-                seconds["\(side): latency", default: []] += try connection.exchanges(Self.requests / Self.turns)
+        try apart(from: servers) {
+            for _ in 0..<Self.turns {
+                for (side, connection) in sides {
+                    seconds["\(side): latency", default: []] += try connection.exchanges(Self.requests / Self.turns)
+                }
             }
         }
         return seconds.mapValues { [$0.sorted()[$0.count / 2]] }
@@ -171,11 +172,8 @@ struct EngineBench {
 
     /// The memory of all processes of a sandbox, engine's included: what is resident, shared pages in each.
     private func residentBytes(_ id: String) -> Int64 {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return names.filter { Int($0) != nil }.reduce(0) { sum, pid in
-            guard let variables = try? Data(contentsOf: URL(filePath: "/proc/\(pid)/environ")),
-                variables.firstRange(of: Data("BERTH_SANDBOX=\(id)".utf8)) != nil,
-                let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
+        processes(with: "BERTH_SANDBOX=\(id)").reduce(0) { sum, pid in
+            guard let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
                 let kilobytes = status.firstMatch(of: /VmRSS:\s+(\d+)/).flatMap({ Int64($0.1) })
             else { return sum }
             return sum + kilobytes << 10

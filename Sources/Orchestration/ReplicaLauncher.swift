@@ -29,7 +29,7 @@ struct ReplicaLauncher: Sendable {
     let provider: any SandboxProvider
     let snapshot: Snapshot
     let rollout: String
-    /// Whether the start before did not hold: an app that fails again and again is to disturb nobody.
+    /// Whether the start before did not hold, or ran into a limit: an app that fails again and again is to disturb nobody.
     let isTriedAgain: Bool
 
     /// - Throws: `sandbox` when the provider of the manifest is not set up here.

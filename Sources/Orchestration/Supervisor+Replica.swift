@@ -15,7 +15,7 @@ extension Supervisor {
     ///
     /// - Parameters:
     ///   - wokenAt: when it was asked to wake up; nil for a restart.
-    ///   - isTriedAgain: whether the start before did not hold.
+    ///   - isTriedAgain: whether the start before did not hold, or ran into a limit.
     func restart(wokenAt: ContinuousClock.Instant? = nil, isTriedAgain: Bool = false) async throws -> Replica {
         let old = currentSandbox
         let launcher = try ReplicaLauncher(
@@ -64,7 +64,8 @@ extension Supervisor {
             try await launcher.waitUntilReady(replica, isFollowed: place.standby == nil)
         } catch let error as BerthError {
             throw BerthError(
-                error.code, await replica.explained(error.message), suggestion: error.suggestion, cause: error.cause)
+                error.code, Replica.explained(error.message, await replica.sandbox.exceededLimits()),
+                suggestion: error.suggestion, cause: error.cause)
         }
         let woken = wokenAt.map { since in
             let way = place.standby == nil ? "cold start" : "standby"
@@ -162,8 +163,7 @@ extension Supervisor {
 
 extension Replica {
     /// A reason together with the limits that the sandbox ran into, which often are the true one.
-    func explained(_ reason: String) async -> String {
-        let limits = await sandbox.exceededLimits().map(\.description)
-        return limits.isEmpty ? reason : "\(reason) (\(limits.joined(separator: "; ")))"
+    static func explained(_ reason: String, _ limits: [ExceededLimit]) -> String {
+        limits.isEmpty ? reason : "\(reason) (\(limits.map(\.description).joined(separator: "; ")))"
     }
 }

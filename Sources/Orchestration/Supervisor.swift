@@ -137,6 +137,7 @@ final class Supervisor: Sendable {
         defer { refuseAll() }
         var serving = first
         var backOff: Duration?
+        var isOffender = false
         if status.withLock({ $0.queue != nil }), let launcher = standbyLauncher {
             tasks.start { await launcher.refillStandbysOfSleeper() }
         }
@@ -150,7 +151,8 @@ final class Supervisor: Sendable {
                 switch await waitForEnd(of: replica) {
                 case .stopped: return
                 case .asleep: backOff = nil
-                case .broken(let reason):
+                case .broken(let reason, let isOverLimit):
+                    isOffender = isOverLimit
                     if ContinuousClock.now - start > Self.stableAfter { backOff = nil }
                     replica.output.close("restarting: \(reason)")
                     status.withLock { status in
@@ -166,7 +168,7 @@ final class Supervisor: Sendable {
             if let wait = backOff {
                 guard (try? await workshop.clock.pause(for: wait)) != nil else { return }
             }
-            let isTriedAgain = backOff != nil
+            let isTriedAgain = backOff != nil || isOffender
             backOff = Self.next(after: backOff)
             do {
                 let replica = try await restart(isTriedAgain: isTriedAgain)
@@ -191,7 +193,7 @@ final class Supervisor: Sendable {
 
     /// Why a replica serves no more.
     private enum End {
-        case broken(String)
+        case broken(String, isOverLimit: Bool)
         case asleep
         /// The supervision ended first.
         case stopped
@@ -209,7 +211,8 @@ final class Supervisor: Sendable {
                 if fallAsleep(replica, call) { return .asleep }
             case .broken(let reason):
                 refuseRest()
-                return .broken(await replica.explained(reason))
+                let limits = await replica.sandbox.exceededLimits()
+                return .broken(Replica.explained(reason, limits), isOverLimit: !limits.isEmpty)
             case nil: return .stopped
             }
         }

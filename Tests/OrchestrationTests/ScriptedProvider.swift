@@ -32,6 +32,7 @@ final class ScriptedProvider: SandboxProvider {
         var sandboxes: [String: ScriptedSandbox] = [:]
         var labels: [String: SandboxLabels] = [:]
         var created = 0
+        var yielding: [Bool] = []
         var fault: (effect: Effect, fault: Fault)?
         var health = #"{"status":"healthy","model_loaded":true}"#
         var prediction = #"{"success":true,"prediction":[3]}"#
@@ -72,6 +73,8 @@ final class ScriptedProvider: SandboxProvider {
 
     var live: [String] { state.withLock { $0.sandboxes.keys.sorted() } }
     var created: Int { state.withLock(\.created) }
+    /// Whether each sandbox that was asked for was to give way to its neighbours.
+    var yielding: [Bool] { state.withLock(\.yielding) }
     func sandbox(_ id: String) -> ScriptedSandbox? { state.withLock { $0.sandboxes[id] } }
 
     func capabilities(demanding minimum: Isolation?) async throws -> SandboxCapabilities {
@@ -80,6 +83,7 @@ final class ScriptedProvider: SandboxProvider {
     }
 
     func create(_ specification: SandboxSpecification) async throws -> any Sandbox {
+        state.withLock { $0.yielding.append(specification.isYielding) }
         try await go(wrong: .create, .failsBefore)
         let (health, prediction) = state.withLock { ($0.health, $0.prediction) }
         let sandbox = try ScriptedSandbox(

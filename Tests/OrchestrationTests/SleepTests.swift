@@ -274,7 +274,7 @@ import Testing
         }
     }
 
-    @Test func limitThatWasExceededIsTheReasonOfARestart() async throws {
+    @Test func limitThatWasExceededIsTheReasonOfARestartThatYields() async throws {
         try await World.with { world in
             _ = try await world.verdict(try await world.submit().id)
             let first = try #require(world.provider.live.first)
@@ -286,6 +286,7 @@ import Testing
             let deployment = try await world.service.deployment("sum")
             #expect(deployment.state == "restarting")
             #expect(deployment.reason?.hasSuffix("(over its memory limit of 64 MiB)") == true)
+            #expect(world.provider.yielding == [false, true])
         }
     }
 }

@@ -7,7 +7,7 @@ import Sandboxes
 /// A quota would be the kernel's work, but needs a file system mounted with it, or a right to mount.
 struct DiskWatch {
     /// The longest time between two measurements. One is due earlier when the file system has lost a part of what was left
-    /// to the sandbox, whoever took it.
+    /// to the sandbox, whoever took it, since the last one or since the last look: a file may have been emptied meanwhile.
     static let interval = Duration.milliseconds(500)
     static let lostPart: Int64 = 4
     /// How many times as long as a measurement took the next one waits at least.
@@ -20,6 +20,8 @@ struct DiskWatch {
 
     private var last: (bytes: Int64, free: Int64, time: ContinuousClock.Instant)?
     private var due: ContinuousClock.Instant?
+    /// What was free at the last look.
+    private var free: Int64?
     /// What was there at the last kill, and has not become more since: whoever tidies up is let do so.
     private var killed: Int64?
 
@@ -32,9 +34,11 @@ struct DiskWatch {
     /// before the next look.
     mutating func look(at now: ContinuousClock.Instant, _ vitals: Vitals) -> Bool {
         if let due, now < due { return false }
+        let before = free
         let free = DiskUsage.free(processes.folder.home)
+        self.free = free
         if let last, now - last.time < Self.interval,
-            last.free - free < (limit - last.bytes) / Self.lostPart
+            !Self.hasLost(from: [last.free, before], to: free, left: limit - last.bytes)
         {
             return false
         }
@@ -43,6 +47,11 @@ struct DiskWatch {
         defer { last = (bytes, free, now) }
         guard let last else { return false }
         return Self.isRacing(from: last.bytes, to: bytes, of: limit, within: now - last.time)
+    }
+
+    /// Whether the file system has lost, since any of some moments, a part of what is left to the sandbox.
+    static func hasLost(from before: [Int64?], to free: Int64, left: Int64) -> Bool {
+        before.contains { $0.map { $0 - free >= left / lostPart } ?? false }
     }
 
     /// Whether what grew so far within `elapsed` grows beyond the limit within the time between two looks at one who is busy.

@@ -3,7 +3,7 @@ import Sandboxes
 
 /// What is done about the limits of one sandbox beyond what the kernel does: the looks at it, and what follows from them.
 struct LimitWatch {
-    /// The time between two looks at a sandbox that works, and at one that does not.
+    /// The time between two looks at a sandbox that works or has to yield, and at one that does not.
     static let busyInterval = Duration.milliseconds(50)
     static let interval = Duration.milliseconds(250)
     /// The part of one processor from which it works.
@@ -49,7 +49,7 @@ struct LimitWatch {
         if let group, !group.isThere { return false }
         guard !vitals.isPaused else { return true }
         let now = ContinuousClock.now
-        isBusy = works(at: now)
+        isBusy = works(at: now) || yielding?.isOn ?? false
         let isRacing = disk?.look(at: now, vitals) ?? false
         guard let group, group.folder(.cpu) != nil else { return true }
         if let count = group.throttledPeriods, yielding?.look(count, at: now) == true {
@@ -58,6 +58,8 @@ struct LimitWatch {
         if holdBack.look(kills: Int64(group.memoryKills ?? 0), isRacing: isRacing, at: now) {
             try? group.limitProcessor(to: holdBack.isOn ? HoldBack.share : limits.cpu)
             vitals.holdBack(holdBack.isOn)
+            // Whoever is let go may begin again at once.
+            isBusy = true
         }
         return true
     }

@@ -57,6 +57,17 @@ import Testing
         #expect(DiskWatch.isRacing(from: from, to: to, of: 1000, within: .milliseconds(milliseconds)) == isRacing)
     }
 
+    @Test(
+        arguments: [
+            // Free at the last measurement and at the last look, and now; 400 are left to the sandbox.
+            (1000, nil, 901, false), (1000, nil, 900, true), (1000, 950, 900, true),
+            // What was emptied after the measurement is filled again.
+            (1000, 1600, 1500, true), (1000, 1600, 1501, false), (1000, 800, 1000, false),
+        ] as [(Int64, Int64?, Int64, Bool)])
+    func diskIsMeasuredWhenAPartOfTheRestIsGone(_ measured: Int64, _ seen: Int64?, _ free: Int64, _ isDue: Bool) {
+        #expect(DiskWatch.hasLost(from: [measured, seen], to: free, left: 400) == isDue)
+    }
+
     @Test func whoTidiesUpAfterAKillIsLetDoSo() {
         var killed: Int64?
         let kills = [90, 110, 110, 105, 106, 120, 101, 99, 101, 100].filter {
