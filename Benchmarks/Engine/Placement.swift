@@ -17,15 +17,17 @@ func processes(with variable: String) -> [pid_t] {
 func apart<Result>(from servers: [pid_t], _ body: () throws -> Result) throws -> Result {
     let status = try String(contentsOfFile: "/proc/thread-self/status", encoding: .utf8)
     let thread = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/thread-self")
-    guard let client = thread.split(separator: "/").last.flatMap({ pid_t($0) }),
-        let list = status.firstMatch(of: /Cpus_allowed_list:\s+((\d+)\S*?(\d+))\n/), list.2 != list.3
-    else { return try body() }
-    defer {
-        try? move(client, to: list.1)
-        for server in servers { try? move(server, "--all-tasks", to: list.1) }
+    let list = status.firstMatch(of: /Cpus_allowed_list:\s+(\S+)/)?.1 ?? ""
+    let processors = list.split { !$0.isNumber }
+    guard let client = thread.split(separator: "/").last.flatMap({ pid_t($0) }), processors.count > 1 else {
+        return try body()
     }
-    try move(client, to: list.2)
-    for server in servers { try move(server, "--all-tasks", to: list.3) }
+    defer {
+        try? move(client, to: list)
+        for server in servers { try? move(server, "--all-tasks", to: list) }
+    }
+    try move(client, to: processors[0])
+    for server in servers { try move(server, "--all-tasks", to: processors[1]) }
     return try body()
 }
 

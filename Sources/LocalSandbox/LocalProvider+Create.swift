@@ -110,8 +110,7 @@ extension LocalProvider {
             opening: "\(folder.path)/\(SandboxFolder.logName)", flags: O_WRONLY | O_CREAT | O_EXCL | O_APPEND)
         let limits = state.limits ?? SandboxLimits()
         try state.group?.make(limits)
-        if specification.isYielding, limits.cpu != nil { state.group?.yield(true) }
-        if specification.isStandby { state.group?.weigh(SandboxGroup.standbyWeight) }
+        state.group?.begin(specification)
         let entrance = try state.group?.entrance()
         var descriptors = [(log, 1 as Int32), (log, 2), (listener, BubblewrapCommand.listenerNumber)]
         let child: Child

@@ -89,6 +89,7 @@ struct ReplicaLauncher: Sendable {
                 ) {
                     let links = try await provider.assign(standby.sandbox.id, labels: labels, models: models)
                     let process = try await standby.sandbox.process(tagged: Replica.processTag)
+                    try await Standby.check(process)
                     return Place(sandbox: standby.sandbox, recipe: recipe, standby: (process, links))
                 }
             } catch {
@@ -141,12 +142,15 @@ struct ReplicaLauncher: Sendable {
 
     /// Waits for evidence of health.
     ///
-    /// - Parameter isFollowed: whether a standby imports meanwhile what the app imports.
+    /// - Parameter recipe: of the standby that imports meanwhile what the app imports; nil when there is none.
     func waitUntilReady(
-        _ replica: Replica, isFollowed: Bool, onOutcome: @escaping @Sendable (ProbeOutcome) -> Void = { _ in }
+        _ replica: Replica, followedBy recipe: StandbyRecipe?,
+        onOutcome: @escaping @Sendable (ProbeOutcome) -> Void = { _ in }
     ) async throws {
         let looks = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        async let _: Void = isFollowed ? prepareStandby(following: replica, looks.stream) : ()
+        async let _: Void = {
+            for await _ in looks.stream { await follow(replica, recipe) }
+        }()
         try await workshop.prober.waitUntilReady(
             replica.sandbox, tag: Replica.processTag, exit: { await replica.output.exit.wait() ?? nil },
             manifest: snapshot.manifest, nonce: replica.expectedNonce, onOutcome: onOutcome,
@@ -178,15 +182,19 @@ extension ReplicaLauncher {
         provider.showsHostFolders ? await workshop.standbys.take(recipe(environment)) : nil
     }
 
-    /// Lets a standby import what a replica has imported that still has to prove itself, each time that it is looked at.
+    /// The recipe of the standby that learns from a cold start; nil when there is none.
     ///
-    /// On a single processor the start that somebody waits for would take twice as long.
-    func prepareStandby(following replica: Replica, _ looks: AsyncStream<Void>) async {
-        guard ProcessInfo.processInfo.activeProcessorCount > 1, let (recipe, _) = await standbyRecipe() else { return }
-        for await _ in looks {
-            guard let names = try? await imports(of: replica) else { continue }
-            await workshop.standbys.follow(recipe, names: names) { replica.output.note($0) }
-        }
+    /// One that fails again and again is to disturb nobody, and on a single processor the start that somebody waits for
+    /// would take twice as long.
+    func followingRecipe(_ environment: BuiltEnvironment) -> StandbyRecipe? {
+        let isWelcome = !isTriedAgain && ProcessInfo.processInfo.activeProcessorCount > 1
+        return isWelcome && wantedStandbys > 0 ? recipe(environment) : nil
+    }
+
+    /// Lets a standby import what a replica that still has to prove itself has imported so far.
+    func follow(_ replica: Replica, _ recipe: StandbyRecipe?) async {
+        guard let recipe, let names = try? await imports(of: replica) else { return }
+        await workshop.standbys.follow(recipe, names: names) { replica.output.note($0) }
     }
 
     /// Sees to it that the next start finds a standby: one that has imported what this replica imported.
@@ -208,20 +216,18 @@ extension ReplicaLauncher {
     }
 
     private func refillStandbys(_ output: OutputCapture, names: () async throws -> [UInt8]?) async {
-        guard let names = try? await names(), let (recipe, wanted) = await standbyRecipe() else { return }
-        await workshop.standbys.refill(recipe, names: names, wanted: wanted) { output.note($0) }
+        let wanted = wantedStandbys
+        guard wanted > 0, let names = try? await names(), let environment = try? await environment() else { return }
+        await workshop.standbys.refill(recipe(environment), names: names, wanted: wanted) { output.note($0) }
     }
 
     private func imports(of replica: Replica) async throws -> [UInt8] {
         try await replica.sandbox.read(replica.sandbox.importedNames, limit: Standby.namesLimit)
     }
 
-    /// What a standby has to be and how many are wanted; nil when there can be none.
-    private func standbyRecipe() async -> (recipe: StandbyRecipe, wanted: Int)? {
-        let wanted = snapshot.manifest.standby ?? Manifest.defaultStandby
-        guard provider.showsHostFolders, wanted > 0, let start = try? appStart(), Standby.canBecome(start.command),
-            let environment = try? await environment()
-        else { return nil }
-        return (recipe(environment), wanted)
+    /// How many standbys there are to be; none where there can be none.
+    private var wantedStandbys: Int {
+        guard provider.showsHostFolders, let start = try? appStart(), Standby.canBecome(start.command) else { return 0 }
+        return min(snapshot.manifest.standby ?? Manifest.defaultStandby, workshop.standbys.limit)
     }
 }

@@ -46,12 +46,8 @@ struct RolloutRunner: Sendable {
             let replica = try await reaching(provider) {
                 try await launch(launcher, rollout, sandboxID, environment, standby, output)
             }
-            // What was imported last is learnt beside the predictions: they may fail.
-            let last = AsyncStream<Void> {
-                $0.yield()
-                $0.finish()
-            }
-            async let _: Void = isFollowed(standby) ? launcher.prepareStandby(following: replica, last) : ()
+            // What was imported last, in case that a prediction fails; `refillStandbys` asks for it otherwise.
+            async let _: Void = launcher.follow(replica, followingRecipe(launcher, environment, standby))
             try await smoke(replica, rollout)
             guard kind != .test else {
                 output.close("stopped: the test is over")
@@ -159,7 +155,8 @@ struct RolloutRunner: Sendable {
         }
         do {
             _ = try await stage(.health, of: rollout, key: sandboxID) {
-                try await launcher.waitUntilReady(replica, isFollowed: isFollowed(standby)) {
+                let following = followingRecipe(launcher, environment, standby)
+                try await launcher.waitUntilReady(replica, followedBy: following) {
                     reporter.progress(.health, "\($0)")
                 }
                 return ((), StageOutcome(detail: launcher.snapshot.manifest.health.path ?? "port open"))
@@ -170,8 +167,13 @@ struct RolloutRunner: Sendable {
         return replica
     }
 
-    /// Whether a standby learns from this start: a test needs none, and what was one leaves nothing to wait for.
-    private func isFollowed(_ standby: Standby?) -> Bool { kind != .test && standby == nil }
+    /// The recipe of the standby that learns from this start: a test needs none, and one that was a standby has imported
+    /// all before.
+    private func followingRecipe(
+        _ launcher: ReplicaLauncher, _ environment: BuiltEnvironment, _ standby: Standby?
+    ) -> StandbyRecipe? {
+        kind == .test || standby != nil ? nil : launcher.followingRecipe(environment)
+    }
 
     /// What the user has to know of a weak isolation.
     private static func notice(of sandbox: any Sandbox) -> String? {

@@ -61,7 +61,8 @@ extension Supervisor {
         _ = try await launcher.upload(to: place.sandbox)
         let replica = try await launcher.start(in: place, output: output, tasks: tasks)
         do {
-            try await launcher.waitUntilReady(replica, isFollowed: place.standby == nil)
+            try await launcher.waitUntilReady(
+                replica, followedBy: place.standby == nil ? launcher.followingRecipe(environment) : nil)
         } catch let error as BerthError {
             throw BerthError(
                 error.code, Replica.explained(error.message, await replica.sandbox.exceededLimits()),

@@ -163,6 +163,8 @@ final class ScriptedSandbox: Sandbox {
 
     /// What was started in it, in order.
     let started = Locked<[ProcessSpecification]>([])
+    /// What a standby says when it has imported what it was told.
+    static let standbyAnswer = Array("{\"berth_standby\": 1, \"threads\": 1}\n".utf8)
     /// What was written to its processes, in order.
     let input = Locked<[String]>([])
     private let frozen = Locked(false)
@@ -201,7 +203,7 @@ final class ScriptedSandbox: Sandbox {
         let (events, reader) = AsyncThrowingStream<SandboxProcessEvent, any Error>.makeStream()
         for event in said { reader.yield(event) }
         if case .ended = said.last { reader.finish() } else { readers.withLock { $0.append(reader) } }
-        return ScriptedProcess(pid: pid, events: events, input: input)
+        return ScriptedProcess(pid: pid, events: events, reader: reader, input: input)
     }
 
     func path(of mount: SandboxSpecification.Mount) -> String { mount.target }
@@ -220,7 +222,7 @@ final class ScriptedSandbox: Sandbox {
             let installation = provider.installation
             return makeProcess(6, [.stdout(Array(installation.output.utf8)), .ended(installation.status)])
         case Replica.processTag where process.keepsInputOpen:
-            return makeProcess(8, [.stdout(Array("{\"berth_standby\": 1, \"threads\": 1}\n".utf8))])
+            return makeProcess(8, [.stdout(Self.standbyAnswer)])
         default: return makeProcess()
         }
     }
@@ -235,9 +237,17 @@ final class ScriptedSandbox: Sandbox {
 struct ScriptedProcess: SandboxProcess {
     let pid: Int
     let events: AsyncThrowingStream<SandboxProcessEvent, any Error>
+    let reader: AsyncThrowingStream<SandboxProcessEvent, any Error>.Continuation
     let input: Locked<[String]>
     func signal(_ signal: Int32) async throws {}
-    func write(_ bytes: [UInt8]) async throws { input.withLock { $0.append(String(decoding: bytes, as: UTF8.self)) } }
+    /// Takes a message; as a standby it imports what it is told, and ends at a module named `fatal`.
+    func write(_ bytes: [UInt8]) async throws {
+        let text = String(decoding: bytes, as: UTF8.self)
+        input.withLock { $0.append(text) }
+        guard text.hasPrefix("{\"imports\":[\"") else { return }
+        let isFatal = text.contains("\"fatal\"")
+        reader.yield(isFatal ? .ended(.exited(code: 3)) : .stdout(ScriptedSandbox.standbyAnswer))
+    }
     func closeInput() async throws {}
     func resize(_ size: TerminalSize) async throws {}
 }

@@ -15,11 +15,11 @@ import Waiting
         StandbyPool(provider: provider, program: [], limit: limit, clock: clock)
     }
 
-    private static func recipe(_ deployment: String = "sum") -> StandbyRecipe {
+    private static func recipe(_ deployment: String = "sum", seed: Int = 0) -> StandbyRecipe {
         StandbyRecipe(
             specification: SandboxSpecification(
                 id: "", labels: SandboxLabels(deployment: deployment, nonce: "", rollout: "standby")),
-            manifest: Manifest(name: deployment),
+            manifest: Manifest(name: deployment, env: ["SEED": "\(seed)"]),
             environment: BuiltEnvironment(
                 digest: "d", folder: "/usr", interpreterFolder: nil, packages: 0, isReused: true))
     }
@@ -63,6 +63,39 @@ import Waiting
         await pool.close()
         await follow(pool, "json")
         #expect(provider.live.isEmpty)
+    }
+
+    @Test func whatNoAppHasProvenMakesRoom() async throws {
+        let pool = pool()
+        let names = Array("json".utf8)
+        await pool.refill(Self.recipe("old"), names: names, wanted: 1) { Issue.record("\($0)") }
+        while pool.ready(for: "old") == 0 { await Task.yield() }
+        let old = provider.live
+        await follow(pool, "json")
+        while pool.ready(for: "sum") == 0 { await Task.yield() }
+        let first = provider.live.filter { !old.contains($0) }
+        // The variables have changed: one of a deployment is enough.
+        await pool.follow(Self.recipe(seed: 1), names: names) { Issue.record("\($0)") }
+        #expect(first.count == 1)
+        #expect(provider.live.allSatisfy { !first.contains($0) })
+        await pool.refill(Self.recipe("new"), names: names, wanted: 1) { Issue.record("\($0)") }
+        while pool.ready(for: "old") + pool.ready(for: "new") < 2 { await Task.yield() }
+        #expect(pool.ready(for: "sum") == 0)
+        #expect(provider.live.count == 2)
+        await pool.close()
+    }
+
+    @Test func oneThatEndsWhileItImportsIsGivenUp() async throws {
+        let pool = pool()
+        let told = Locked<[String]>([])
+        await pool.follow(Self.recipe(), names: Array("json".utf8)) { text in told.withLock { $0.append(text) } }
+        _ = try await standby(pool)
+        await follow(pool, "json\nfatal")
+        while told.withLock(\.isEmpty) { await Task.yield() }
+        #expect(told.withLock { $0.first }?.hasPrefix("no standby, the next start is a cold one: ") == true)
+        #expect(provider.live.isEmpty)
+        #expect(pool.ready(for: "sum") == 0)
+        #expect(await pool.take(Self.recipe()) == nil)
     }
 
     @Test func nothingIsBegunForAnAppWhoseStartIsOver() async {

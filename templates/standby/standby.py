@@ -1,9 +1,9 @@
 """Imports ahead what an app imports, waits for the app, and becomes it: `python standby.py NAMES`.
 
 NAMES is a file with a module's name on each line, left by another run. Once they are imported, one line of JSON is
-written to standard output: {"berth_standby": <modules>, "threads": <count>}. More names may come as a line of JSON on
-standard input: {"imports": [name, …]}. The app comes as the last one:
-{"command": ["launch.py", …], "folder": …, "environment": {…}, "links": {place: target}}.
+written to standard output: {"berth_standby": <modules>, "threads": <count>}. More names may come as lines of JSON on
+standard input: {"imports": [name, …]}; each is answered like that once it is done, an empty one is not. The app is the
+last line: {"command": ["launch.py", …], "folder": …, "environment": {…}, "links": {place: target}}.
 
 The process itself becomes the server. A forked one would pay for copied page tables, and lose threads and locks.
 """
@@ -20,8 +20,8 @@ from typing import Any
 SEARCHED = ("", "src")  # where below the app's folder its own modules lie
 
 
-def import_ahead(names: list[str]) -> int:
-    """Imports what can be imported here and gives the number; the app meets the errors of the others itself."""
+def import_ahead(names: list[str]) -> None:
+    """Imports what can be imported here and says how much; the app meets the errors of the others itself."""
     gc.disable()
     count = 0
     for name in names:
@@ -33,7 +33,7 @@ def import_ahead(names: list[str]) -> int:
     gc.collect()
     gc.freeze()  # what is imported stays, so the collector need not look at it
     gc.enable()
-    return count
+    print(json.dumps({"berth_standby": count, "threads": len(os.listdir("/proc/self/task"))}), flush=True)
 
 
 def forget_shadowed(folder: Path) -> None:
@@ -74,8 +74,9 @@ def wait() -> dict[str, Any]:
     """The app, once it comes; the sandbox ends with its host's word, so does the process."""
     while (line := sys.stdin.buffer.readline()).endswith(b"\n"):
         message: dict[str, Any] = json.loads(line)
+        if names := message.get("imports"):
+            import_ahead(names)
         if "imports" in message:
-            import_ahead(message["imports"])
             continue
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -85,7 +86,5 @@ def wait() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    count = import_ahead(Path(sys.argv[1]).read_text().split())
-    threads = len(os.listdir("/proc/self/task"))
-    print(json.dumps({"berth_standby": count, "threads": threads}), flush=True)
+    import_ahead(Path(sys.argv[1]).read_text().split())
     become(wait())

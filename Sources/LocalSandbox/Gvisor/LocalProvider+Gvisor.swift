@@ -59,6 +59,7 @@ extension LocalProvider {
         groupLimits.processes =
             (limits.processes ?? SandboxGroup.defaultProcesses) * Self.gvisorTasksPerProcess + Self.gvisorTasks
         try state.group?.make(groupLimits)
+        state.group?.begin(specification)
         let child = try Child.spawn(
             GvisorCommand(bubblewrap: bubblewrap, runsc: runsc, platform: platform).arguments(inhabitant),
             environment: [ProcessTable.marker: state.id], folder: "/",

@@ -47,7 +47,10 @@ struct LimitWatch {
     private mutating func look() -> Bool {
         let vitals = vitals
         if let group, !group.isThere { return false }
-        guard !vitals.isPaused else { return true }
+        guard !vitals.isPaused else {
+            isBusy = false
+            return true
+        }
         let now = ContinuousClock.now
         isBusy = works(at: now) || yielding?.isOn ?? false
         let isRacing = disk?.look(at: now, vitals) ?? false
@@ -58,7 +61,7 @@ struct LimitWatch {
         if holdBack.look(kills: Int64(group.memoryKills ?? 0), isRacing: isRacing, at: now) {
             try? group.limitProcessor(to: holdBack.isOn ? HoldBack.share : limits.cpu)
             vitals.holdBack(holdBack.isOn)
-            // Whoever is let go may begin again at once.
+            // Whoever has just been let go may begin again at once.
             isBusy = true
         }
         return true

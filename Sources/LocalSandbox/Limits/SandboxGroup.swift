@@ -1,5 +1,6 @@
 import DeploymentCore
 import Glibc
+import Sandboxes
 
 /// The control group of one sandbox, in each hierarchy that is used.
 struct SandboxGroup: Sendable, Equatable, Codable {
@@ -67,6 +68,12 @@ struct SandboxGroup: Sendable, Equatable, Codable {
         for (name, value) in Self.processor(cores, in: folder) {
             try KernelFile.write(value, to: "\(folder.path)/\(name)")
         }
+    }
+
+    /// Lets a sandbox begin as one that gives way, where it is to.
+    func begin(_ specification: SandboxSpecification) {
+        if specification.isYielding, specification.limits.cpu != nil { yield(true) }
+        if specification.isStandby { weigh(Self.standbyWeight) }
     }
 
     /// The processor time of a standby, in that of an equal.

@@ -6,8 +6,8 @@ import Sandboxes
 ///
 /// The process itself becomes the server: `templates/standby/standby.py` is its other half.
 struct Standby: Sendable {
-    /// The longest that imports may take.
-    static let deadline = Duration.seconds(120)
+    /// The longest that imports may take, on a tenth of the processor time.
+    static let deadline = Duration.seconds(600)
     /// How much may be printed while importing, in bytes.
     static let outputLimit = 1 << 20
     /// The longest list of module names, in bytes.
@@ -16,7 +16,7 @@ struct Standby: Sendable {
     let recipe: StandbyRecipe
     let sandbox: any Sandbox
 
-    /// Makes the sandbox and waits until its process has imported `names`, one on each line.
+    /// Makes the sandbox and waits until its process has imported `names`.
     ///
     /// On an error the sandbox of this id may be there; its owner destroys it.
     static func prepare(
@@ -53,9 +53,16 @@ struct Standby: Sendable {
         throw BerthError(.unreachable, "the standby's sandbox went away")
     }
 
-    /// Lets the process import more.
+    /// Lets the process import more, and waits until it has.
     func importMore(_ names: [String]) async throws {
-        try await sandbox.process(tagged: Replica.processTag).write(Self.line(["imports": names]))
+        let process = try await sandbox.process(tagged: Replica.processTag)
+        try await process.write(Self.line(["imports": names]))
+        try await Self.waitUntilReady(process)
+    }
+
+    /// Fails when the process has ended.
+    static func check(_ process: any SandboxProcess) async throws {
+        try await process.write(line(["imports": [String]()]))
     }
 
     /// A message to the process.

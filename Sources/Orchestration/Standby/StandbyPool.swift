@@ -9,32 +9,35 @@ actor StandbyPool {
         let order: Int
         /// Told what goes wrong.
         let note: @Sendable (String) -> Void
+        /// Whether an app of this recipe has been healthy; the others make room first.
+        var isProven: Bool
         /// What it is to import.
         var names: [String] = []
-        /// How many of `names` it knows of.
-        var told = 0
-        /// There once it is ready.
+        /// How many of `names` it has imported.
+        var imported = 0
+        /// There once it has imported the first ones.
         var standby: Standby?
-        /// Prepares it, tells it more, and freezes it when nobody comes.
+        /// Whether there is nothing to do for it but to freeze it when nobody comes.
+        var isResting = false
+        /// Prepares it, lets it import more, and freezes it when nobody comes.
         var task: Task<Void, Never>?
 
+        var isReady: Bool { standby != nil && imported == names.count }
+
         /// Takes what is new of a list with a name on each line, as long as all together are not too long.
-        ///
-        /// False when nothing is.
-        mutating func learn(_ list: [UInt8]) -> Bool {
+        mutating func learn(_ list: [UInt8]) {
             let known = Set(names)
             let more = String(decoding: list, as: UTF8.self).split(separator: "\n").map(String.init)
                 .filter { !known.contains($0) }
             let length = (names + more).reduce(0) { $0 + $1.utf8.count + 1 }
-            guard !more.isEmpty, length <= Standby.namesLimit else { return false }
-            names += more
-            return true
+            if length <= Standby.namesLimit { names += more }
         }
     }
 
     private let provider: any SandboxProvider
     private let program: [UInt8]
-    private let limit: Int
+    /// The most standbys of all deployments together.
+    nonisolated let limit: Int
     private let clock: any Clock<Duration>
     private var entries: [String: Entry] = [:] {
         didSet { readyCount.withLock { $0 = Self.readyCount(entries.values) } }
@@ -59,13 +62,13 @@ actor StandbyPool {
 
     private static func readyCount(_ entries: some Sequence<Entry>) -> [String: Int] {
         entries.reduce(into: [:]) { counts, entry in
-            if entry.standby != nil { counts[entry.recipe.deployment, default: 0] += 1 }
+            if entry.isReady { counts[entry.recipe.deployment, default: 0] += 1 }
         }
     }
 
     /// A standby that is ready for the recipe; it belongs to the caller then.
     func take(_ recipe: StandbyRecipe) async -> Standby? {
-        let ready = entries.filter { $0.value.recipe == recipe && $0.value.standby != nil }
+        let ready = entries.filter { $0.value.recipe == recipe && $0.value.isReady }
         guard let oldest = ready.min(by: { $0.value.order < $1.value.order }) else { return nil }
         entries[oldest.key] = nil
         oldest.value.task?.cancel()
@@ -76,16 +79,16 @@ actor StandbyPool {
     }
 
     /// Lets the standbys of the recipe import what an app that still starts has imported so far, and begins one if there is
-    /// none.
+    /// none, instead of another one of the deployment that no app has proven.
     ///
     /// It takes nobody else's place: an app that starts may yet fail.
-    func follow(_ recipe: StandbyRecipe, names: [UInt8], note: @escaping @Sendable (String) -> Void) {
+    func follow(_ recipe: StandbyRecipe, names: [UInt8], note: @escaping @Sendable (String) -> Void) async {
         guard !isClosed, !Task.isCancelled, !names.isEmpty else { return }
-        if entries.values.contains(where: { $0.recipe == recipe }) {
-            tell(recipe, names)
-        } else if entries.count < limit {
-            prepare(recipe, names, note)
-        }
+        if entries.values.contains(where: { $0.recipe == recipe }) { return tell(recipe, names) }
+        let others = entries.filter { $0.value.recipe.deployment == recipe.deployment && !$0.value.isProven }.keys
+        guard entries.count - others.count < limit else { return }
+        prepare(recipe, names, isProven: false, note)
+        for id in others { await remove(id) }
     }
 
     /// Begins to prepare what is missing to `wanted` standbys of the recipe, and removes the deployment's others.
@@ -94,12 +97,11 @@ actor StandbyPool {
     ) async {
         await discard(recipe.deployment) { $0 != recipe }
         tell(recipe, names)
+        for id in entries.keys where entries[id]?.recipe == recipe { entries[id]?.isProven = true }
         let missing = min(wanted, limit) - entries.values.count { $0.recipe == recipe }
         guard !isClosed, missing > 0 else { return }
-        for _ in 0..<missing { prepare(recipe, names, note) }
-        while entries.count > limit, let oldest = entries.min(by: { $0.value.order < $1.value.order }) {
-            await remove(oldest.key)
-        }
+        for _ in 0..<missing { prepare(recipe, names, isProven: true, note) }
+        while entries.count > limit, let first = entries.min(by: Self.makesRoomFirst) { await remove(first.key) }
     }
 
     /// Removes the standbys of a deployment.
@@ -116,61 +118,78 @@ actor StandbyPool {
         for id in unwanted.keys { await remove(id) }
     }
 
-    private func prepare(_ recipe: StandbyRecipe, _ names: [UInt8], _ note: @escaping @Sendable (String) -> Void) {
+    private static func makesRoomFirst(_ one: (key: String, value: Entry), _ other: (key: String, value: Entry)) -> Bool
+    {
+        (one.value.isProven ? 1 : 0, one.value.order) < (other.value.isProven ? 1 : 0, other.value.order)
+    }
+
+    private func prepare(
+        _ recipe: StandbyRecipe, _ names: [UInt8], isProven: Bool, _ note: @escaping @Sendable (String) -> Void
+    ) {
         let id = Identifier.random(16)
         count += 1
-        var entry = Entry(recipe: recipe, order: count, note: note)
-        _ = entry.learn(names)
-        entry.told = entry.names.count
+        var entry = Entry(recipe: recipe, order: count, note: note, isProven: isProven)
+        entry.learn(names)
         let first = entry.names
-        entry.task = Task {
-            do {
-                let standby = try await withDeadline(
-                    Standby.deadline, clock: clock,
-                    BerthError(.startFailed, "the imports were not done within \(Standby.deadline)")
-                ) { [provider, program] in
-                    try await Standby.prepare(recipe, id: id, program: program, names: first, provider: provider)
-                }
-                entries[id]?.standby = standby
-                await attend(id)
-            } catch {
-                // Taken out by somebody else, it is theirs to destroy.
-                guard entries.removeValue(forKey: id) != nil else { return }
-                try? await uncancelled { [provider] in try await provider.destroy(id) }
-                note("no standby, the next start is a cold one: \(error)")
+        entry.imported = first.count
+        entry.task = task(for: id) { [provider, program] in
+            let standby = try await self.importing {
+                try await Standby.prepare(recipe, id: id, program: program, names: first, provider: provider)
             }
+            await self.isThere(standby, id)
         }
         entries[id] = entry
     }
 
+    private func isThere(_ standby: Standby, _ id: String) { entries[id]?.standby = standby }
+
     /// Gives more names to the standbys of a recipe.
     private func tell(_ recipe: StandbyRecipe, _ names: [UInt8]) {
-        for id in entries.keys where entries[id]?.recipe == recipe {
-            // One that is not ready yet is told once it is.
-            guard entries[id]?.learn(names) == true, entries[id]?.standby != nil else { continue }
-            let before = entries[id]?.task
-            before?.cancel()
-            entries[id]?.task = Task {
-                await before?.value
-                await attend(id)
+        for (id, var entry) in entries where entry.recipe == recipe {
+            entry.learn(names)
+            // One that is at work asks for more by itself.
+            if entry.isResting, !entry.isReady {
+                entry.isResting = false
+                let before = entry.task
+                before?.cancel()
+                entry.task = task(for: id) { await before?.value }
+            }
+            entries[id] = entry
+        }
+    }
+
+    /// Does something for a standby, lets it import what it is to, and freezes it when nobody comes. One for which that
+    /// fails is given up.
+    private func task(for id: String, _ first: @escaping @Sendable () async throws -> Void) -> Task<Void, Never> {
+        Task {
+            do {
+                try await first()
+                while let entry = entries[id], let standby = entry.standby, !entry.isReady {
+                    let count = entry.names.count
+                    try await importing {
+                        try await standby.sandbox.resume()
+                        try await standby.importMore(Array(entry.names[entry.imported..<count]))
+                    }
+                    entries[id]?.imported = count
+                }
+                entries[id]?.isResting = true
+                try await clock.pause(for: Self.idleTime)
+                try? await entries[id]?.standby?.sandbox.pause()
+            } catch {
+                // Cancelled, it is somebody else's by now, or told more.
+                guard !Task.isCancelled, let entry = entries.removeValue(forKey: id) else { return }
+                try? await uncancelled { [provider] in try await provider.destroy(id) }
+                entry.note("no standby, the next start is a cold one: \(error)")
             }
         }
     }
 
-    /// Tells a standby what it does not know of yet, and freezes it when nobody comes.
-    private func attend(_ id: String) async {
-        while let entry = entries[id], let standby = entry.standby, entry.told < entry.names.count {
-            do {
-                if standby.sandbox.isPaused { try await standby.sandbox.resume() }
-                try await standby.importMore(Array(entry.names[entry.told...]))
-                entries[id]?.told = entry.names.count
-            } catch {
-                // Whoever comes next tells it, or finds out that it does not answer.
-                return
-            }
-        }
-        guard let standby = entries[id]?.standby, (try? await clock.pause(for: Self.idleTime)) != nil else { return }
-        try? await standby.sandbox.pause()
+    private func importing<Result: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        try await withDeadline(
+            Standby.deadline, clock: clock,
+            BerthError(.startFailed, "the imports were not done within \(Standby.deadline)"), body)
     }
 
     private func remove(_ id: String) async {

@@ -78,12 +78,19 @@ def plain(value: Any) -> Any:
 encode = msgspec.json.Encoder(enc_hook=plain).encode
 
 
+def origin(module: Any) -> str:
+    """The file of a module, without waking one that loads itself when it is touched."""
+    with contextlib.suppress(Exception):
+        return str(object.__getattribute__(module, "__dict__").get("__file__"))
+    return ""
+
+
 def note_imports() -> None:
     """Leaves the names of the loaded modules to those who prepare the next start."""
-    with contextlib.suppress(Exception):  # some packages put objects with a mind of their own among the modules
-        if path := os.environ.get("BERTH_IMPORTS"):
-            origins = {name: str(getattr(module, "__file__", None)) for name, module in list(sys.modules.items())}
-            Path(path).write_text("\n".join(name for name in origins if not origins[name].startswith(str(FOLDER))))
+    if path := os.environ.get("BERTH_IMPORTS"):
+        names = [name for name, module in list(sys.modules.items()) if not origin(module).startswith(str(FOLDER))]
+        with contextlib.suppress(OSError, UnicodeError):
+            Path(path).write_text("\n".join(names))
 
 
 class Service:
