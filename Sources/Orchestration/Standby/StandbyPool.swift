@@ -49,7 +49,8 @@ actor StandbyPool {
     /// How long a standby waits before it is frozen and its memory given back.
     static let idleTime = Duration.seconds(60)
 
-    /// - Parameter limit: the most standbys of all deployments together; the oldest make room for new ones.
+    /// - Parameter limit: the most standbys of all deployments together; those that no app has proven make room for new
+    ///   ones, then the oldest.
     init(provider: any SandboxProvider, program: [UInt8], limit: Int, clock: any Clock<Duration>) {
         self.provider = provider
         self.program = program
